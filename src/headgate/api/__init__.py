@@ -1,0 +1,1 @@
+"""The REST families: wire shape in, rule asked, row written, wire shape out."""

@@ -1,0 +1,70 @@
+"""The REST application: every family behind one door. Built by the composition root for each server process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+
+from headgate import __version__
+from headgate.api import (
+    endpoint_attributes,
+    endpoint_openapi,
+    error_bodies,
+    not_yet,
+    served_model_logs,
+    serving_endpoints,
+    workspace,
+)
+from headgate.api.dependencies import ApiDependencies
+from headgate.api.door import Door
+from headgate.wire.error_body import ErrorBody
+
+OPENAPI_PATH = "/api/2.0/openapi.json"
+
+
+def create_app(
+    dependencies: ApiDependencies, families: Sequence[APIRouter] = (), open_families: Sequence[APIRouter] = ()
+) -> FastAPI:
+    """The app with our own families and those given. `open_families` authenticate by themselves (signed URLs)."""
+    app = FastAPI(
+        title="Headgate",
+        version=__version__,
+        openapi_url=OPENAPI_PATH,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        strict_content_type=False,
+        # "default" also keeps the framework from documenting a 422 that never happens.
+        responses={"default": {"model": ErrorBody, "description": "What was wrong and what to do."}},
+    )
+    closed = [*_families(), *families]
+    opened = [workspace.open_routes(), *open_families]
+    app.state.dependencies = dependencies
+    app.state.routes = _routes([*closed, *opened])
+    # Only documents the scheme: the door authenticates, before a byte of the body is read.
+    documented = [Depends(HTTPBearer(auto_error=False, description="An access token."))]
+    for family in closed:
+        app.include_router(family, dependencies=documented)
+    for family in opened:
+        app.include_router(family)
+    error_bodies.install(app)
+    app.add_middleware(Door, dependencies=dependencies, open_routes=_routes(opened))
+    return app
+
+
+def _routes(families: Sequence[APIRouter]) -> list[APIRoute]:
+    return [route for family in families for route in family.routes if isinstance(route, APIRoute)]
+
+
+def _families() -> list[APIRouter]:
+    return [
+        serving_endpoints.routes(),
+        endpoint_attributes.routes(),
+        served_model_logs.routes(),
+        endpoint_openapi.routes(),
+        workspace.routes(),
+        not_yet.routes(),
+    ]

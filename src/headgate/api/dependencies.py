@@ -1,0 +1,66 @@
+"""What the REST families are handed by the composition root, and how a handler asks for it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from headgate.access.principals import Authenticator, Principal
+from headgate.clock import Clock
+from headgate.domain.environment import ModelDescription
+from headgate.store.endpoints import Endpoints
+from headgate.store.replicas import Replicas
+from headgate.store.servers import Servers
+
+
+@dataclass(frozen=True, slots=True)
+class ApiDependencies:
+    """All callables are synchronous and thread-safe: handlers run in threads."""
+
+    authenticator: Authenticator
+    endpoints: Endpoints
+    replicas: Replicas
+    servers: Servers
+    resolve: Callable[[str, str], str]
+    """(model, version or `@alias`) -> version. Raises ResourceDoesNotExist."""
+    describe: Callable[[str, str], ModelDescription]
+    """(model, version) -> what serving needs of it. Raises ResourceDoesNotExist, and InvalidState when it is not READY."""
+    service_logs: Callable[[str, str], str]
+    """(endpoint id, served entity name) -> what its processes wrote; empty when nothing."""
+    build_logs: Callable[[str], str]
+    """Environment key -> how it was built; empty when it was not."""
+    metrics: Callable[[str], str]
+    """Endpoint name -> its metrics as Prometheus text."""
+    clock: Clock
+    workspace_id: str
+    """Digits."""
+    gpu_available: bool = False
+    external_url: str = ""
+    """Base URL clients reach us under; empty: the one the request came to."""
+    payload_bytes: int = 16 * 1024**2
+    """Longest request body, files aside."""
+    new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
+    """Ids of endpoints, 32 hex digits."""
+
+
+async def _given(request: Request) -> ApiDependencies:
+    return cast(ApiDependencies, request.app.state.dependencies)
+
+
+async def _caller(request: Request) -> Principal:
+    return cast(Principal, request.state.principal)
+
+
+Given = Annotated[ApiDependencies, Depends(_given)]
+"""A handler's parameter of this type is the dependencies."""
+Caller = Annotated[Principal, Depends(_caller)]
+"""A handler's parameter of this type is who calls; the door has authenticated it."""
+
+
+def base_url(dependencies: ApiDependencies, request: Request) -> str:
+    """Scheme and host clients reach us under, without a slash at the end."""
+    return (dependencies.external_url or str(request.base_url)).rstrip("/")

@@ -1,0 +1,119 @@
+"""What every REST request passes on its way in and out: path, caller, body limit, headers, the last resort for exceptions.
+
+Raw ASGI around the FastAPI app. It decides nothing about a family; routes that authenticate by themselves are told to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from headgate import errors
+from headgate.api import error_bodies
+from headgate.api.dependencies import ApiDependencies
+from headgate.wire import request_body
+
+logger = logging.getLogger(__name__)
+
+# File contents stream to disk and have their own limit.
+_STREAMED = "/api/2.0/fs/files/"
+
+
+class Door:
+    """Authenticates everything under `/api/` except `open_routes`; answers what nobody else caught."""
+
+    def __init__(self, app: ASGIApp, dependencies: ApiDependencies, open_routes: Sequence[APIRoute]) -> None:
+        self._app = app
+        self._authenticator = dependencies.authenticator
+        self._workspace_id = dependencies.workspace_id
+        self._payload_bytes = dependencies.payload_bytes
+        self._open = [route.path_regex for route in open_routes]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        # Clients disagree about trailing slashes, and none follows redirects with its body and token.
+        scope["path"] = scope["path"].rstrip("/") or "/"
+        out = _Out(send, self._workspace_id)
+        try:
+            await self._app(scope, self._admit(scope, receive), out)
+        except _BodyTooLong as error:
+            await request_body.discard(receive)
+            await out.answer_if_possible(error, scope, receive)
+        except errors.HeadgateError as error:
+            await out.answer_if_possible(error, scope, receive)
+        except Exception:
+            logger.exception("request %s failed: %s %s", out.request_id, scope["method"], scope["path"])
+            await out.answer_if_possible(
+                errors.InternalError(
+                    f"The server could not answer because of an error of its own (request id {out.request_id}). "
+                    "Its log says more."
+                ),
+                scope,
+                receive,
+            )
+
+    def _admit(self, scope: Scope, receive: Receive) -> Receive:
+        """Puts the caller into `request.state.principal`; returns a bounded `receive`. Raises Unauthenticated."""
+        path = scope["path"]
+        if not path.startswith("/api/") or any(pattern.match(path) for pattern in self._open):
+            return receive
+        headers = Headers(scope=scope)
+        principal = self._authenticator.authenticate(headers.get("authorization"))
+        scope.setdefault("state", {})["principal"] = principal
+        if path.startswith(_STREAMED):
+            return receive
+        declared = headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > self._payload_bytes:
+            raise self._too_long()
+        return self._bounded(receive)
+
+    def _bounded(self, receive: Receive) -> Receive:
+        left = self._payload_bytes
+
+        async def bounded() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise self._too_long()
+            return message
+
+        return bounded
+
+    def _too_long(self) -> _BodyTooLong:
+        return _BodyTooLong(f"The request body is longer than the {self._payload_bytes} bytes allowed.")
+
+
+class _BodyTooLong(errors.InvalidParameterValue):
+    """Its body is still on the way when it is raised."""
+
+
+class _Out:
+    """`send` that adds our headers and knows whether an answer has begun."""
+
+    def __init__(self, send: Send, workspace_id: str) -> None:
+        self._send = send
+        self._workspace_id = workspace_id
+        self._begun = False
+        self.request_id = str(uuid.uuid4())
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._begun = True
+            headers = MutableHeaders(scope=message)
+            headers["X-Databricks-Org-Id"] = self._workspace_id
+            headers["x-databricks-request-id"] = self.request_id
+        await self._send(message)
+
+    async def answer_if_possible(self, error: errors.HeadgateError, scope: Scope, receive: Receive) -> None:
+        """The error as an answer; an answer already begun can only be broken off, which the server does on an exception."""
+        if self._begun:
+            raise error
+        await error_bodies.response(error)(scope, receive, self)

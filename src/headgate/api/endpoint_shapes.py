@@ -1,0 +1,125 @@
+"""From the store's endpoints to answers: mirrors, legacy forms and derived states. Called by the endpoint routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from headgate.domain import state
+from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outcome
+from headgate.domain.replica import Replica
+from headgate.wire import endpoint_output as shown
+
+_MANAGER = "CAN_MANAGE"
+
+
+def detailed(endpoint: Endpoint, replicas: Iterable[Replica]) -> shown.Endpoint:
+    """An endpoint in full. `replicas` are its own, oldest first."""
+    rows = list(replicas)
+    return shown.Endpoint(
+        **_common(endpoint),
+        config=_config(endpoint, rows),
+        pending_config=_pending(endpoint, rows),
+        route_optimized=endpoint.route_optimized,
+        permission_level=_MANAGER,
+        email_notifications=_plain(endpoint.email_notifications),
+        telemetry_config=_plain(endpoint.telemetry_config),
+    )
+
+
+def summary(endpoint: Endpoint) -> shown.EndpointSummary:
+    """An endpoint in a list: no pending config, no sizes."""
+    config = endpoint.serving.config if endpoint.serving else EndpointConfig()
+    entities = [
+        shown.EntitySummary(name=e.name, entity_name=e.entity_name, entity_version=e.entity_version)
+        for e in config.served_entities
+    ]
+    models = [
+        shown.ModelSummary(name=e.name, model_name=e.entity_name, model_version=e.entity_version)
+        for e in config.served_entities
+    ]
+    return shown.EndpointSummary(
+        **_common(endpoint), config=shown.ConfigSummary(served_entities=entities, served_models=models)
+    )
+
+
+def tags(pairs: Mapping[str, str | None]) -> list[shown.Tag]:
+    """Tags as a list, sorted by key."""
+    return [shown.Tag(key=key, value=value) for key, value in sorted(pairs.items())]
+
+
+def _common(endpoint: Endpoint) -> dict[str, Any]:
+    derived = state.of_endpoint(endpoint)
+    return {
+        "name": endpoint.name,
+        "id": endpoint.id,
+        "creator": endpoint.creator,
+        "creator_display_name": endpoint.creator,
+        "creation_timestamp": endpoint.created_at_ms,
+        "last_updated_timestamp": endpoint.updated_at_ms,
+        "state": shown.EndpointState(ready=derived.ready, config_update=derived.config_update, suspend=derived.suspend),
+        "tags": tags(endpoint.tags),
+        "description": endpoint.description,
+        "effective_budget_policy_id": endpoint.budget_policy_id,
+    }
+
+
+def _config(endpoint: Endpoint, replicas: Sequence[Replica]) -> shown.Config:
+    """What serves; present but empty before the first success (docs/decisions/0050)."""
+    if endpoint.serving is None:
+        return shown.Config(served_entities=[], served_models=[], traffic_config=shown.TrafficConfig(routes=[]))
+    return shown.Config(**_of_generation(endpoint, endpoint.serving, replicas))
+
+
+def _pending(endpoint: Endpoint, replicas: Sequence[Replica]) -> shown.PendingConfig | None:
+    wanted = endpoint.wanted
+    if wanted is None or wanted.outcome is Outcome.ACTIVE:
+        return None
+    return shown.PendingConfig(**_of_generation(endpoint, wanted, replicas), start_time=wanted.created_at_ms)
+
+
+def _of_generation(endpoint: Endpoint, generation: Generation, replicas: Sequence[Replica]) -> dict[str, Any]:
+    entities, models = [], []
+    for entity in generation.config.served_entities:
+        derived = state.of_entity(endpoint, generation, entity, replicas)
+        same: dict[str, Any] = {
+            "name": entity.name,
+            "workload_type": entity.workload_type,
+            "workload_size": entity.workload_size,
+            "scale_to_zero_enabled": entity.scale_to_zero_enabled,
+            "min_provisioned_concurrency": entity.min_provisioned_concurrency,
+            "max_provisioned_concurrency": entity.max_provisioned_concurrency,
+            "environment_vars": dict(entity.environment_vars) or None,
+            "instance_profile_arn": entity.instance_profile_arn,
+            "creator": entity.creator,
+            "creation_timestamp": entity.creation_timestamp,
+            "state": shown.EntityState(
+                deployment=derived.deployment, deployment_state_message=derived.deployment_state_message
+            ),
+        }
+        entities.append(
+            shown.ServedEntity(entity_name=entity.entity_name, entity_version=entity.entity_version, **same)
+        )
+        models.append(shown.ServedModel(model_name=entity.entity_name, model_version=entity.entity_version, **same))
+    return {
+        "served_entities": entities,
+        "served_models": models,
+        "traffic_config": shown.TrafficConfig(routes=_routes(generation.config)),
+        "config_version": generation.number,
+        "auto_capture_config": _plain(generation.config.auto_capture_config),
+    }
+
+
+def _routes(config: EndpointConfig) -> list[shown.Route]:
+    return [
+        shown.Route(
+            served_model_name=route.served_entity_name,
+            served_entity_name=route.served_entity_name,
+            traffic_percentage=route.traffic_percentage,
+        )
+        for route in config.routes
+    ]
+
+
+def _plain(mapping: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if mapping is None else dict(mapping)

@@ -1,0 +1,142 @@
+"""`/api/2.0/serving-endpoints`: create, look, update, stop, start, delete. Writes wishes and reads facts; deploys nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
+
+from headgate.access.principals import Principal
+from headgate.api import endpoint_shapes, endpoint_wishes
+from headgate.api.dependencies import ApiDependencies, Caller, Given
+from headgate.domain import endpoint_rules, state
+from headgate.domain.endpoint import Endpoint, Generation, Outcome
+from headgate.domain.endpoint_rules import Author
+from headgate.errors import ResourceDoesNotExist
+from headgate.wire import endpoint_input as given
+from headgate.wire import endpoint_output as shown
+from headgate.wire.error_body import ErrorBody
+
+PREFIX = "/api/2.0/serving-endpoints"
+
+# The framework would document errors in the answer's own media type.
+_JSON_ERRORS: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "What was wrong and what to do.",
+        "content": {"application/json": {"schema": ErrorBody.model_json_schema()}},
+    }
+}
+
+
+def routes() -> APIRouter:
+    """The family."""
+    router = APIRouter(prefix=PREFIX, tags=["serving endpoints"])
+    router.post("", response_model_exclude_none=True)(create)
+    router.get("", response_model_exclude_none=True, name="list")(show_all)
+    router.get("/{name}", response_model_exclude_none=True)(get)
+    router.delete("/{name}")(delete)
+    router.put("/{name}/config", response_model_exclude_none=True)(update_config)
+    router.post("/{name}/config:stop", response_model_exclude_none=True)(stop)
+    router.post("/{name}/config:start", response_model_exclude_none=True)(start)
+    router.get("/{name}/metrics", response_class=PlainTextResponse, responses=_JSON_ERRORS)(export_metrics)
+    return router
+
+
+def create(body: given.CreateEndpoint, dependencies: Given, caller: Caller) -> shown.Endpoint:
+    """Create an endpoint and begin to deploy its config."""
+    endpoint_rules.check_name(body.name)
+    endpoint_wishes.check_create(body)
+    author = _author(dependencies, caller)
+    config = None if body.config is None else endpoint_wishes.deployable(dependencies, body.config, author)
+    telemetry = endpoint_wishes.written(body.telemetry_config) if config else None
+    endpoint = Endpoint(
+        id=dependencies.new_id(),
+        name=body.name,
+        creator=author.user_name,
+        created_at_ms=author.now_ms,
+        updated_at_ms=author.now_ms,
+        wanted=None if config is None else Generation(1, config, Outcome.PENDING, author.now_ms),
+        description=body.description or "",
+        tags={tag.key: tag.value for tag in body.tags or ()},
+        email_notifications=endpoint_wishes.written(body.email_notifications),
+        telemetry_config=endpoint_rules.telemetry(telemetry),
+        budget_policy_id=body.budget_policy_id,
+    )
+    dependencies.endpoints.create(endpoint)
+    return endpoint_shapes.detailed(endpoint, ())
+
+
+def show_all(dependencies: Given) -> shown.EndpointList:
+    """List all endpoints."""
+    everything = as_requests_see(dependencies, dependencies.endpoints.all())
+    return shown.EndpointList(endpoints=[endpoint_shapes.summary(found) for found in everything])
+
+
+def get(name: str, dependencies: Given) -> shown.Endpoint:
+    """Get one endpoint."""
+    return answer(dependencies, find(dependencies, name))
+
+
+def delete(name: str, dependencies: Given) -> shown.Nothing:
+    """Delete an endpoint."""
+    find(dependencies, name)
+    dependencies.endpoints.delete(name, dependencies.clock.now_ms())
+    return shown.Nothing()
+
+
+def update_config(name: str, body: given.ConfigInput, dependencies: Given, caller: Caller) -> shown.Endpoint:
+    """Replace an endpoint's config; the old one serves until the new one is ready."""
+    find(dependencies, name)
+    author = _author(dependencies, caller)
+    config = endpoint_wishes.deployable(dependencies, body, author)
+    return answer(dependencies, dependencies.endpoints.add_generation(name, config, author.now_ms))
+
+
+def stop(name: str, dependencies: Given) -> shown.Endpoint:
+    """Stop an endpoint: it keeps its config and serves nothing."""
+    endpoint = find(dependencies, name)
+    endpoint_rules.check_stop(endpoint)
+    return answer(dependencies, dependencies.endpoints.stop(name, dependencies.clock.now_ms()))
+
+
+def start(name: str, dependencies: Given) -> shown.Endpoint:
+    """Start a stopped endpoint: deploys its config again, as a new version."""
+    config = endpoint_rules.config_to_start(find(dependencies, name))
+    return answer(dependencies, dependencies.endpoints.add_generation(name, config, dependencies.clock.now_ms()))
+
+
+def export_metrics(name: str, dependencies: Given) -> PlainTextResponse:
+    """An endpoint's metrics as Prometheus text."""
+    find(dependencies, name)
+    return PlainTextResponse(dependencies.metrics(name), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def find(dependencies: ApiDependencies, name: str) -> Endpoint:
+    """The endpoint of that name. Raises ResourceDoesNotExist."""
+    if not endpoint_rules.is_name(name):  # not every database can even be asked for any text
+        raise ResourceDoesNotExist(f"Serving endpoint with name {name} not found")
+    return dependencies.endpoints.get(name)
+
+
+def answer(dependencies: ApiDependencies, endpoint: Endpoint) -> shown.Endpoint:
+    """An endpoint in full, with the states of its replicas."""
+    [seen] = as_requests_see(dependencies, [endpoint])
+    return endpoint_shapes.detailed(seen, dependencies.replicas.of_endpoint(endpoint.id))
+
+
+def as_requests_see(dependencies: ApiDependencies, endpoints: Sequence[Endpoint]) -> list[Endpoint]:
+    """Endpoints with updates that are over only once every server process routes to what is new (docs/decisions/0006)."""
+    slowest = dependencies.servers.slowest_revision(dependencies.clock.now_ms())
+    return [_before_arrival(dependencies, e) if state.is_arriving(e, slowest) else e for e in endpoints]
+
+
+def _before_arrival(dependencies: ApiDependencies, endpoint: Endpoint) -> Endpoint:
+    assert endpoint.wanted is not None
+    before = dependencies.endpoints.served_before(endpoint.id, endpoint.wanted.number)
+    return state.before_arrival(endpoint, before)
+
+
+def _author(dependencies: ApiDependencies, caller: Principal) -> Author:
+    return Author(caller.user_name, dependencies.clock.now_ms())

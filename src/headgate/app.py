@@ -1,0 +1,157 @@
+"""Composition root: builds each object once and hands it on. The only file that knows concrete classes of many rooms.
+
+`serve` is called by the CLI and runs the supervisor, which starts this module again in the roles below
+(`python -m headgate.app ROLE …`). Each role imports only the rooms it needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from headgate import settings as settings_module
+from headgate.clock import SystemClock
+from headgate.notices import Announcer
+from headgate.settings import Settings
+from headgate.telemetry import logs
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a process below the supervisor was started with."""
+
+    settings: Settings
+    lifeline_fd: int
+    socket_fd: int
+    number: int
+
+
+def serve(settings: Settings) -> int:
+    """Runs the whole house until SIGTERM or SIGINT. Returns the exit code. Raises house.CannotServe."""
+    from headgate import house
+
+    return house.run(settings)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry of the processes below the supervisor."""
+    roles = {"server": run_server, "control": run_control, "agent": run_agent}
+    parser = argparse.ArgumentParser(prog="headgate.app")
+    parser.add_argument("role", choices=sorted(roles))
+    parser.add_argument("--settings", type=Path, required=True)
+    parser.add_argument("--lifeline-fd", type=int, required=True)
+    parser.add_argument("--socket-fd", type=int, default=-1)
+    parser.add_argument("--number", type=int, default=0)
+    given = parser.parse_args(arguments)
+    settings = settings_module.from_json(json.loads(given.settings.read_text()))
+    logs.configure(settings.log_level, settings.log_format, given.role)
+    roles[given.role](Role(settings, given.lifeline_fd, given.socket_fd, given.number))
+
+
+def run_server(role: Role) -> None:
+    """REST API and data plane on the public port."""
+    import uvloop
+
+    uvloop.run(_serve_public(role))
+
+
+async def _serve_public(role: Role) -> None:
+    from headgate import web
+    from headgate.access import bootstrap
+    from headgate.notices import Listener
+    from headgate.store.database import Database
+    from headgate.telemetry.counting import Metrics
+
+    settings, name = role.settings, f"server-{role.number}"
+    database = Database(settings.database_url, Announcer(settings.sockets))
+    counted = Metrics(settings.sockets / "metrics", name)
+    authenticator = bootstrap.authenticator(database, settings.admin_user)
+    shared = web.Shared(settings, database, authenticator, counted, bootstrap.workspace_id(database), name)
+    gateway = web.gateway(shared)
+    listener = Listener(settings.sockets, f"{name}.sock", gateway.hint)
+    server = web.http_server(web.front(shared, gateway), settings)
+    stop = _stop_signal(role)
+
+    async def drain() -> None:
+        await stop.wait()
+        server.should_exit = True
+        await gateway.drain(settings.limits.shutdown_s)
+
+    draining = asyncio.create_task(drain())
+    # What there is now lives as long as the process; the collector need not look at it again with every request.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+    try:
+        await server.serve(sockets=[socket.socket(fileno=role.socket_fd)])
+    finally:
+        draining.cancel()
+        listener.close()
+        database.close()
+
+
+def run_control(role: Role) -> None:
+    """The control loop."""
+    from headgate.control import loop
+    from headgate.registry.local_disk import LocalDisk
+    from headgate.registry.models import Registry
+    from headgate.replicas.client import AgentClient
+    from headgate.store.database import Database
+    from headgate.telemetry.counting import Metrics
+
+    settings, clock = role.settings, SystemClock()
+
+    async def live() -> None:
+        database = Database(settings.database_url, Announcer(settings.sockets))
+        runtime = AgentClient(settings.sockets / "agent.sock")
+        registry = Registry(database, LocalDisk(settings.data_dir / "models"), clock)
+        registry.recover()
+        ports = loop.Ports(
+            database=database,
+            runtime=runtime,
+            describe=registry.describe,
+            settings=settings,
+            clock=clock,
+            run_dir=settings.sockets,
+            counted=Metrics(settings.sockets / "metrics", "control"),
+            usage=runtime.usage,
+        )
+        await loop.run(ports, _stop_signal(role))
+        database.close()
+
+    asyncio.run(live())
+
+
+def run_agent(role: Role) -> None:
+    """Environments, zygotes and replicas of this machine."""
+    from headgate.replicas import agent
+    from headgate.replicas.agent_config import AgentConfig
+
+    async def live() -> None:
+        # The one place besides settings that reads it: builds must reach package indexes as this user does.
+        config = AgentConfig.from_settings(role.settings, lifeline_fd=role.lifeline_fd, environ=dict(os.environ))
+        await agent.run(config, _stop_signal(role, watch_lifeline=False))
+
+    asyncio.run(live())
+
+
+def _stop_signal(role: Role, *, watch_lifeline: bool = True) -> asyncio.Event:
+    """Set by SIGTERM. End-of-file on the lifeline ends the process at once: the house is gone."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, stop.set)
+    if watch_lifeline:
+        loop.add_reader(role.lifeline_fd, os._exit, 0)
+    return stop
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""`headgate doctor`: what on this machine, or between it and the server, keeps Headgate from working, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headgate import settings
+from headgate.cli import checks, connection
+from headgate.cli.checks import Finding, Verdict
+from headgate.cli.client import Client
+from headgate.cli.printing import print_table
+from headgate.cli.problems import ApiError, CliError
+from headgate.cli.session import Session
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Data directory to look at.", show_default="as serve")]
+File = Annotated[Path | None, typer.Option("--config", help="Settings file to read.", show_default="as serve")]
+Row = tuple[str, Finding]
+
+
+def doctor(session: Session, data_dir: DataDir = None, config: File = None) -> None:
+    """Check this machine, and the server if one is named; exit code 1 when something is broken."""
+    rows = [*_machine({"data_dir": data_dir} if data_dir else {}, config), *_server(session)]
+    session.print(
+        [{"check": name, "verdict": one.verdict.value, "found": one.found, "advice": one.advice} for name, one in rows],
+        lambda _: _print_rows(rows),
+    )
+    if any(one.verdict is Verdict.broken for _, one in rows):
+        raise typer.Exit(1)
+
+
+def _machine(overrides: dict[str, Path], config: Path | None) -> Iterator[Row]:
+    try:
+        loaded = settings.load(overrides, file=config)
+    except settings.SettingsError as error:
+        yield "settings", Finding(Verdict.broken, str(error), "correct it; the other checks assume defaults")
+        loaded = settings.Settings().resolved()
+    else:
+        yield "settings", Finding(Verdict.ok, "can be read")
+    for name, check in checks.MACHINE.items():
+        yield name, check(loaded)
+
+
+def _server(session: Session) -> Iterator[Row]:
+    """Reachability and token; skipped where no server is named."""
+    try:
+        where = connection.resolve(session.wanted)
+    except CliError as error:
+        yield "server", Finding(Verdict.skipped, error.line())
+        return
+    client = Client(where, answer_timeout_s=10.0, retry_budget_s=0.0)
+    try:
+        client.get_text("/health")
+        yield "server", Finding(Verdict.ok, f"{where.host} is healthy")
+    except CliError as error:
+        yield "server", Finding(Verdict.broken, error.line(), "start `headgate serve`, or correct host and port")
+        return
+    yield "token", _token(client)
+
+
+def _token(client: Client) -> Finding:
+    try:
+        me = client.get("/api/2.0/preview/scim/v2/Me")
+    except ApiError as error:
+        if error.status not in (401, 403):
+            return Finding(Verdict.broken, error.line(), "look at the server's log")
+        return Finding(Verdict.broken, error.line(), "set DATABRICKS_TOKEN to a token of this server")
+    except CliError as error:
+        return Finding(Verdict.broken, error.line(), "look at the server's log")
+    return Finding(Verdict.ok, f"belongs to {me.get('userName', 'an unnamed user')}")
+
+
+def _print_rows(rows: list[Row]) -> None:
+    print_table(
+        ("", "CHECK", "FOUND", "WHAT TO DO"),
+        ((one.verdict.value, name, one.found, one.advice) for name, one in rows),
+    )

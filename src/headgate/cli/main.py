@@ -1,0 +1,59 @@
+"""The `headgate` command: assembles the groups and turns a CliError into one line on stderr and exit code 1.
+
+Kept quick to start: nothing here or in the modules imported here may import the server, requests or rich at the top.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import headgate
+from headgate.cli import doctor, endpoints, logs, models, queries, serve
+from headgate.cli.printing import note
+from headgate.cli.problems import CliError
+from headgate.cli.session import register
+
+app = typer.Typer(
+    name="headgate",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(serve.group)
+app.add_typer(endpoints.group, name="serving-endpoints")
+app.add_typer(models.group, name="models")
+register(app, "doctor")(doctor.doctor)
+
+GROUPS = (endpoints, queries, logs, models)  # importing queries and logs added their commands to endpoints.group
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"headgate {headgate.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Open, self-hosted model serving that speaks the Databricks Model Serving API."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command; always ends with SystemExit: 0, 1 (it failed) or 2 (wrong usage)."""
+    try:
+        app(arguments, prog_name="headgate")
+    except CliError as error:
+        note(f"Error: {error.line()}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

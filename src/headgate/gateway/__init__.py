@@ -1,0 +1,1 @@
+"""One inference request through one readable list of stages."""

@@ -1,0 +1,100 @@
+"""One inference request on its way in (`Call`) and its answer on the way out (`Reply`).
+
+Made by `routes`, filled in by the stages of `pipeline`. Nothing here parses a body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from headgate.access.principals import Principal
+from headgate.domain.routing import EndpointRoute, EntityRoute
+
+if TYPE_CHECKING:
+    from headgate.gateway.deployment import Deployment
+
+ANONYMOUS = Principal("", "", admin=False)
+UNROUTED = EndpointRoute("", "", "NOT_READY")
+UNCHOSEN = EntityRoute("", "", "", "", 0, 0)
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Chunks(Protocol):
+    """The pieces of a body. `aclose` must be called, also when iterating never began or ended early."""
+
+    def __aiter__(self) -> Chunks: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Whole:
+    """A body that is one piece."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: bytes) -> None:
+        self._body: bytes | None = body
+
+    def __aiter__(self) -> Whole:
+        return self
+
+    async def __anext__(self) -> bytes:
+        body, self._body = self._body, None
+        if body is None:
+            raise StopAsyncIteration
+        return body
+
+    async def aclose(self) -> None:
+        pass
+
+
+@dataclass(slots=True)
+class Reply:
+    """The answer. The door adds request id, workspace id and length."""
+
+    status: int
+    headers: Headers
+    chunks: Chunks
+    length: int | None = None
+    """Bytes in all; None when the answer is streamed."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request. Times are `clock.monotonic_s`."""
+
+    endpoint_name: str
+    entity_name: str | None
+    """Named in the path; None: the traffic split decides."""
+    method: str
+    path: str
+    headers: Mapping[bytes, bytes]
+    """Lower-case names."""
+    body: bytes
+    """As received; empty when it is too long, see `body_bytes`."""
+    body_bytes: int
+    """Length of the body: announced, or read before reading was given up."""
+    arrived_s: float
+    deadline_s: float
+    """When it is answered 504. Time spent waiting for a sleeping entity is added to it."""
+    abort: Callable[[], None]
+    """Ends the request without an answer: its client is gone, or does not read."""
+    request_id: str = ""
+    principal: Principal = ANONYMOUS
+    endpoint: EndpointRoute = UNROUTED
+    entity: EntityRoute = UNCHOSEN
+    deployment: Deployment | None = None
+    deaths: int = 0
+    """Replicas that died while they had this request."""
+    queue_ms: float = 0.0
+    """Waiting here and in the worker."""
+    execute_ms: float = 0.0
+    """In the model."""
+    response_bytes: int = 0
+    failure: int = 0
+    """HTTP status that would say what went wrong after a stream had begun; 0: nothing."""

@@ -1,0 +1,260 @@
+"""The replicas of one served entity as this server sees them: links, free slots, and a bounded queue, first come first served.
+
+Owned by `capacity`; the stage `call_replica` takes slots and waits here. Times are `clock.monotonic_s`. Everything runs on
+one event loop, and nothing here awaits but a waiting request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from headgate import errors
+from headgate.clock import Clock
+from headgate.domain.routing import EndpointRoute, EntityRoute
+from headgate.gateway.call import Call
+from headgate.gateway.exchanges import OVERDUE
+from headgate.gateway.links import Connection, Link
+from headgate.telemetry.counting import EntitySeries, Metrics
+
+BUSY = "Too many concurrent requests. Consider increasing the provisioned concurrency of the served entity."
+"""Databricks' own words."""
+
+DEMAND_EVERY_S = 1.0
+
+
+class Moved(Exception):
+    """The deployment left the routing table before a replica had the request: choose again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What all deployments share."""
+
+    clock: Clock
+    queue_per_entity: int
+    wake_deadline_s: float
+    demand: Callable[[str, str], None]
+    """Asks for a replica: (endpoint id, deployment key). Returns at once."""
+    counted: Metrics
+
+
+class Waiter:
+    """A request that waits for a slot."""
+
+    __slots__ = ("call", "connection", "since_s")
+
+    def __init__(self, call: Call, now_s: float) -> None:
+        self.call = call
+        self.since_s = now_s
+        self.connection: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+
+    def fail(self, error: Exception) -> None:
+        if not self.connection.done():
+            self.connection.set_exception(error)
+
+
+class Deployment:
+    """The replicas that can serve one entity, as this server sees them."""
+
+    def __init__(self, endpoint: EndpointRoute, entity: EntityRoute, terms: Terms) -> None:
+        self.key = entity.deployment_key
+        self.served_header = (b"served-model-name", entity.name.encode())
+        self.last_request_at_ms = 0
+        self._terms = terms
+        self._endpoint = endpoint
+        self._entity = entity
+        self._links: dict[tuple[str, str], Link] = {}
+        self._leaving: set[Link] = set()
+        self._connections: list[Connection] = []
+        self._waiters: OrderedDict[Waiter, None] = OrderedDict()
+        self._asleep_since_s = terms.clock.monotonic_s()
+        self._demanded_s = float("-inf")
+        self._turn = 0
+        self._retired = False
+
+    @cached_property
+    def series(self) -> EntitySeries:
+        """Its metrics; made when first needed, since most endpoints sleep."""
+        return self._terms.counted.entity(self._endpoint.name, self._entity.name)
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def take(self) -> Connection | None:
+        """A slot of the replica with the fewest requests of this server; None when there is none free. Raises Moved."""
+        if self._retired:
+            raise Moved
+        self.last_request_at_ms = self._terms.clock.now_ms()
+        connections = self._connections
+        count = len(connections)
+        best, least = None, 1 << 30
+        # Each search begins one further, so that equals take turns.
+        self._turn = turn = self._turn + 1
+        for offset in range(turn, turn + count):
+            connection = connections[offset % count]
+            taken = connection.taken
+            if taken < least and taken < connection.window and connection.usable:
+                best, least = connection, taken
+        if best is not None:
+            best.taken += 1
+        return best
+
+    async def wait(self, call: Call) -> Connection:
+        """A slot, when it is this request's turn. Raises TooManyRequests, DeadlineExceeded, Moved."""
+        if len(self._waiters) >= self._terms.queue_per_entity:
+            raise errors.TooManyRequests(BUSY, headers={"retry-after": "1"})
+        waiter = Waiter(call, self._terms.clock.monotonic_s())
+        self._waiters[waiter] = None
+        self._ask_for_replica(waiter.since_s)
+        try:
+            return await waiter.connection
+        except asyncio.CancelledError:
+            future = waiter.connection
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self.release(future.result())
+            raise
+        finally:
+            self._waiters.pop(waiter, None)
+
+    def release(self, connection: Connection) -> None:
+        """Gives a slot back, or straight to who waits longest."""
+        if connection.usable and self._waiters:
+            self._hand_over(connection)
+            return
+        connection.taken -= 1
+        if connection.retired and connection.taken == 0:
+            connection.close()
+
+    # -- links ---------------------------------------------------------------------------------------------------
+
+    def connected(self, connection: Connection) -> None:
+        """A replica can be asked: whoever waits is served."""
+        if not self._connections:
+            self._wake()
+        self._connections.append(connection)
+        while self._waiters and connection.taken < connection.window:
+            connection.taken += 1
+            self._hand_over(connection)
+
+    def lost(self, connection: Connection) -> None:
+        """A replica cannot be asked any more."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+            if not self._connections:
+                self._asleep_since_s = self._terms.clock.monotonic_s()
+
+    # -- the routing table ---------------------------------------------------------------------------------------
+
+    def update(self, endpoint: EndpointRoute, entity: EntityRoute) -> None:
+        """What the routing table says of it now."""
+        self._endpoint, self._entity = endpoint, entity
+        wanted = {(replica.id, replica.address): replica for replica in entity.replicas}
+        for name in [name for name in self._links if name not in wanted]:
+            self._let_go(self._links.pop(name))
+        for name, replica in wanted.items():
+            if name not in self._links:
+                self._links[name] = Link(replica, self, self._terms.clock)
+
+    def retire(self) -> None:
+        """It is not in the routing table any more: what is with a replica is finished, what waits chooses again."""
+        self._retired = True
+        for link in self._links.values():
+            self._let_go(link)
+        self._links.clear()
+        self.fail_waiting(Moved())
+
+    @property
+    def gone(self) -> bool:
+        """Retired, and nothing of it left."""
+        return self._retired and not self._leaving
+
+    def _let_go(self, link: Link) -> None:
+        self._leaving.add(link)
+        link.task.add_done_callback(lambda _: self._leaving.discard(link))
+        link.retire()
+        if link.connection is not None:
+            self.lost(link.connection)
+
+    # -- looking after -------------------------------------------------------------------------------------------
+
+    @property
+    def reachable(self) -> int:
+        """Replicas that can be asked now."""
+        return len(self._connections)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests replicas work on."""
+        return sum(connection.taken for connection in self._connections)
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait."""
+        return len(self._waiters)
+
+    def tick(self, now_s: float) -> None:
+        """Fails what took or waited too long, and repeats the demand. Call it a few times a second."""
+        for link in (*self._links.values(), *self._leaving):
+            if link.connection is not None:
+                link.connection.expire(now_s)
+        if self._waiters:
+            self._ask_for_replica(now_s)
+            for waiter in list(self._waiters):
+                self._expire(waiter, now_s)
+
+    def measure(self) -> None:
+        """Sets its gauges, unless it never woke."""
+        if self._links or self.last_request_at_ms:
+            self.series.in_flight.set(self.in_flight)
+            self.series.queued.set(self.queued)
+            self.series.concurrency.set(sum(replica.slots for replica in self._entity.replicas))
+
+    def fail_waiting(self, error: Exception) -> None:
+        """Nobody waits here any longer."""
+        waiters, self._waiters = self._waiters, OrderedDict()
+        for waiter in waiters:
+            waiter.fail(error)
+
+    async def close(self) -> None:
+        """Closes its links at once."""
+        for link in (*self._links.values(), *self._leaving):
+            await link.close()
+
+    def _hand_over(self, connection: Connection) -> None:
+        waiter, _ = self._waiters.popitem(last=False)
+        while waiter.connection.done():  # cancelled in this very turn
+            if not self._waiters:
+                connection.taken -= 1
+                return
+            waiter, _ = self._waiters.popitem(last=False)
+        waiter.connection.set_result(connection)
+
+    def _wake(self) -> None:
+        """Time spent asleep does not count as processing time."""
+        now_s = self._terms.clock.monotonic_s()
+        for waiter in self._waiters:
+            waiter.call.deadline_s += now_s - max(waiter.since_s, self._asleep_since_s)
+
+    def _ask_for_replica(self, now_s: float) -> None:
+        if not self._connections and now_s - self._demanded_s >= DEMAND_EVERY_S:
+            self._demanded_s = now_s
+            self._terms.demand(self._endpoint.id, self.key)
+
+    def _expire(self, waiter: Waiter, now_s: float) -> None:
+        if self._connections:
+            if now_s > waiter.call.deadline_s:
+                waiter.fail(errors.DeadlineExceeded(OVERDUE))
+        elif now_s - max(waiter.since_s, self._asleep_since_s) > self._terms.wake_deadline_s:
+            waiter.fail(errors.DeadlineExceeded(self._no_replica()))
+
+    def _no_replica(self) -> str:
+        cause = self._entity.problem or next((link.problem for link in self._links.values() if link.problem), "")
+        waited = f"No replica of served entity {self._entity.name} was ready within {self._terms.wake_deadline_s:g} s"
+        return (
+            f"{waited}: {cause}"
+            if cause
+            else f"{waited}: it is still starting. Try again, or see its build and service logs."
+        )

@@ -1,0 +1,154 @@
+"""The data plane as one object: made by `app.py` from its needs, started and stopped with the server process.
+
+Builds the parts and owns their tasks; `front` hands its `routes` the requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from headgate import errors
+from headgate.access.principals import Principal
+from headgate.clock import Clock, SystemClock, within
+from headgate.domain.routing import EndpointRoute, RoutingTable
+from headgate.gateway import pipeline
+from headgate.gateway.capacity import Capacity
+from headgate.gateway.deployment import Terms
+from headgate.gateway.load import DemandWriter, LoadReporter
+from headgate.gateway.presence import Presence, ServerRow
+from headgate.gateway.routes import DoorNeeds, Routes
+from headgate.gateway.stages.record import CountingRecorder
+from headgate.gateway.switchboard import RoutingSource, Switchboard
+from headgate.settings import LimitSettings
+from headgate.store.activity import Load
+from headgate.telemetry.counting import Metrics
+
+TICK_S = 0.25
+FLUSH_S = 1.0
+
+
+def administrators_only(principal: Principal, endpoint: EndpointRoute) -> bool:
+    """Who may query while there are no other permissions."""
+    return principal.admin
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayDependencies:
+    """Everything the gateway needs from outside. The calls that reach the store block; they run in threads and may raise."""
+
+    authenticate: Callable[[str | None], Principal]
+    """`Authenticator.authenticate`."""
+    routing: RoutingSource
+    """`database.revision("routing")` and `store.routing.read(database)`."""
+    demand: Callable[[str, str, int], None]
+    """`Activity.demand`: (endpoint id, deployment key, now in ms)."""
+    report: Callable[[list[Load], int], None]
+    """`Activity.report` for this server process: (loads, now in ms)."""
+    server_row: ServerRow
+    limits: LimitSettings
+    load_report_s: float
+    workspace_id: str
+    counted: Metrics
+    may_query: Callable[[Principal, EndpointRoute], bool] = administrators_only
+    clock: Clock = field(default_factory=SystemClock)
+    rng: random.Random = field(default_factory=random.Random)
+
+
+class Gateway:
+    """`start` → requests → `drain` → `stop`. Made on the event loop that serves."""
+
+    def __init__(self, needs: GatewayDependencies) -> None:
+        self._needs = needs
+        self._demands = DemandWriter(needs.demand, needs.clock, needs.counted)
+        limits = needs.limits
+        terms = Terms(needs.clock, limits.queue_per_entity, limits.wake_deadline_s, self._demands.ask, needs.counted)
+        self.capacity = Capacity(terms)
+        """What can be asked right now."""
+        self._switchboard = Switchboard(needs.routing, self._swapped, needs.counted, needs.clock)
+        self._presence = Presence(self._switchboard, needs.server_row, needs.counted)
+        self._loads = LoadReporter(self.capacity, needs.report, needs.clock, needs.counted)
+        answer = pipeline.build(
+            pipeline.StageNeeds(
+                authenticate=needs.authenticate,
+                may_query=needs.may_query,
+                switchboard=self._switchboard,
+                capacity=self.capacity,
+                recorder=CountingRecorder(needs.counted),
+                clock=needs.clock,
+                rng=needs.rng,
+                payload_bytes=limits.payload_bytes,
+            )
+        )
+        door = DoorNeeds(answer, needs.authenticate, limits, needs.workspace_id, needs.clock, needs.counted)
+        self.routes = Routes(door)
+        """The ASGI app for everything below `/serving-endpoints/`."""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests can be served: there is a routing table and no end in sight."""
+        return self._switchboard.loaded and not self.routes.draining
+
+    @property
+    def routing(self) -> RoutingTable:
+        """The table in use."""
+        return self._switchboard.table
+
+    def hint(self, topic: str) -> None:
+        """A change notice was heard."""
+        if topic == "routing":
+            self._switchboard.hint()
+
+    async def start(self) -> None:
+        """Reads the routing table, if the store is there, and begins to follow it. Requests may come after that, not before."""
+        await self._switchboard.look()
+        await self._presence.report()
+        self._own(self._switchboard.run())
+        self._own(self._presence.run())
+        self._own(self._demands.run())
+        self._own(self._loads.run(self._needs.load_report_s))
+        self._own(self._keep_house())
+        self._own(self._flush())
+
+    async def drain(self, deadline_s: float) -> None:
+        """Not ready any more; requests may finish until the deadline, then those that wait for a replica are refused."""
+        self.routes.draining = True
+        if self.routes.active:
+            try:
+                await within(deadline_s, self.routes.idle.wait())
+            except asyncio.TimeoutError:
+                pass
+        message = "The server is stopping. Try again in a moment."
+        self.capacity.fail_waiting(errors.TemporarilyUnavailable(message, headers={"retry-after": "1"}))
+
+    async def stop(self) -> None:
+        """`start` reversed: tasks, last reports, links."""
+        for task in reversed(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self._loads.report()
+        await self._presence.leave()
+        await self.capacity.close()
+        await asyncio.to_thread(self._needs.counted.flush)
+
+    def _swapped(self, table: RoutingTable) -> None:
+        self.capacity.update(table)
+        self._presence.hint()
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.capacity.tick()
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await asyncio.to_thread(self._needs.counted.flush)

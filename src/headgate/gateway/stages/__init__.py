@@ -1,0 +1,1 @@
+"""The steps of `gateway.pipeline`, one file each."""

@@ -1,0 +1,25 @@
+"""Fourth stage: may the caller query this endpoint (CAN_QUERY). Raises PermissionDenied."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from headgate import errors
+from headgate.access.principals import Principal
+from headgate.domain.routing import EndpointRoute
+from headgate.gateway.call import Call, Reply
+
+
+class Authorize:
+    """Asks the rule it was given; in memory."""
+
+    def __init__(self, may_query: Callable[[Principal, EndpointRoute], bool]) -> None:
+        self._may_query = may_query
+
+    async def __call__(self, call: Call, next: Callable[[Call], Awaitable[Reply]]) -> Reply:
+        if not self._may_query(call.principal, call.endpoint):
+            raise errors.PermissionDenied(
+                f"User {call.principal.user_name} does not have CAN QUERY on endpoint {call.endpoint_name}. "
+                "Ask somebody who can manage it."
+            )
+        return await next(call)

@@ -1,0 +1,84 @@
+"""Seventh stage: which served entity takes the request: the one the path names, else by the traffic percentages.
+
+A request that was dealt to an entity without replicas waits for that entity, even when others have some: the split is the
+owner's wish, and an entity that gets a share must wake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from headgate import errors
+from headgate.domain.routing import EndpointRoute, EntityRoute
+from headgate.gateway.call import Call, Reply
+from headgate.gateway.capacity import Capacity
+from headgate.gateway.deployment import Moved
+from headgate.gateway.stages.find_endpoint import UNKNOWN, find
+from headgate.gateway.switchboard import Switchboard
+
+
+class Chance(Protocol):
+    def random(self) -> float: ...
+
+
+class Choose:
+    """`call.entity` and `call.deployment` are set from here on."""
+
+    def __init__(self, switchboard: Switchboard, capacity: Capacity, rng: Chance) -> None:
+        self._switchboard = switchboard
+        self._capacity = capacity
+        self._rng = rng
+
+    async def __call__(self, call: Call, next: Callable[[Call], Awaitable[Reply]]) -> Reply:
+        while True:
+            entity = self._pick(call) or await self._pick_again(call)
+            call.entity = entity
+            try:
+                call.deployment = self._capacity.of(entity.deployment_key)
+                return await next(call)
+            except Moved:
+                # Its entity left the routing table before a replica had the request: choose from what serves now.
+                call.endpoint = find(self._switchboard.table, call.endpoint_name)
+
+    def _pick(self, call: Call) -> EntityRoute | None:
+        if call.entity_name is None:
+            return by_share(call.endpoint, self._rng)
+        return by_name(call.endpoint, call.entity_name)
+
+    async def _pick_again(self, call: Call) -> EntityRoute:
+        await self._switchboard.catch_up()
+        call.endpoint = find(self._switchboard.table, call.endpoint_name)
+        entity = self._pick(call)
+        if entity is not None:
+            return entity
+        if call.entity_name is None:
+            raise errors.InvalidState(
+                f"No served entity of endpoint {call.endpoint_name} gets traffic. Update its traffic_config."
+            )
+        names = ", ".join(entity.name for entity in call.endpoint.entities)
+        raise errors.EndpointNotFound(
+            f"{UNKNOWN} Endpoint {call.endpoint_name} has no served entity {call.entity_name}; it serves {names}."
+        )
+
+
+def by_name(endpoint: EndpointRoute, name: str) -> EntityRoute | None:
+    """The served entity of that name."""
+    for entity in endpoint.entities:
+        if entity.name == name:
+            return entity
+    return None
+
+
+def by_share(endpoint: EndpointRoute, rng: Chance) -> EntityRoute | None:
+    """A served entity, by chance in proportion to its percentage; one with 0 % never. None when nobody gets traffic."""
+    entities = endpoint.entities
+    if len(entities) == 1 and entities[0].traffic_percentage > 0:
+        return entities[0]
+    total = sum(entity.traffic_percentage for entity in entities)
+    left = rng.random() * total
+    for entity in entities:
+        left -= entity.traffic_percentage
+        if left < 0:
+            return entity
+    return None

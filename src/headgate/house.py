@@ -1,0 +1,177 @@
+"""What `headgate serve` does before and around the other processes: folders, lock, schema, first token, socket, supervisor."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import logging
+import os
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from headgate import supervisor
+from headgate.access import bootstrap
+from headgate.notices import Announcer
+from headgate.settings import Settings
+from headgate.store import schema
+from headgate.store.database import Database
+from headgate.telemetry import logs
+
+logger = logging.getLogger(__name__)
+
+_BIND_DEADLINE_S = 5.0
+_STOP_MARGIN_S = 10.0
+_BACKLOG = 2048
+
+
+class CannotServe(Exception):
+    """The house cannot be started; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Public:
+    """The listening socket and where clients find it."""
+
+    socket: socket.socket
+    url: str
+    host: str
+    port: int
+
+
+def run(settings: Settings) -> int:
+    """Runs everything until SIGTERM or SIGINT. Returns the exit code; raises CannotServe."""
+    logs.configure(settings.log_level, settings.log_format, "supervisor")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    began = time.monotonic()
+    _make_folders(settings)
+    with contextlib.ExitStack() as held:
+        try:
+            # run_dir too: its sockets are those of whoever holds it, even when its data_dir was deleted.
+            for folder in (settings.data_dir, settings.sockets):
+                held.enter_context(supervisor.lock(folder / "lock"))
+        except supervisor.Locked as error:
+            raise CannotServe(str(error)) from error
+        _sweep(settings.sockets)
+        token = _prepare_store(settings)
+        public = _listen(settings)
+        lifeline = os.pipe()
+        path = _write_settings(settings)
+        programs = _programs(settings, path, lifeline[0], public.socket.fileno())
+        house = supervisor.Supervisor(programs, lifeline, before_stop=public.socket.close)
+        house.run(_Greeter(public, token, settings, began).tick)
+    return 0
+
+
+def _make_folders(settings: Settings) -> None:
+    for folder in (settings.data_dir, settings.sockets):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotServe(f"cannot create {folder}: {error.strerror}; choose another --data-dir") from error
+        if folder.stat().st_uid != os.getuid():
+            raise CannotServe(f"{folder} belongs to another user; choose another --data-dir or HEADGATE_RUN_DIR")
+        folder.chmod(0o700)
+
+
+def _sweep(run_dir: Path) -> None:
+    """Removes what a house before left behind for its own processes only."""
+    for name in ("metrics", "notices"):
+        leftover = run_dir / name
+        leftover.mkdir(exist_ok=True)
+        for file in leftover.iterdir():
+            file.unlink(missing_ok=True)
+
+
+def _prepare_store(settings: Settings) -> bootstrap.AdminToken:
+    database = Database(settings.database_url, Announcer(settings.sockets))
+    try:
+        schema.upgrade(database)
+        bootstrap.workspace_id(database)
+        return bootstrap.ensure_admin_token(database, settings.data_dir, settings.admin_token)
+    finally:
+        database.close()
+
+
+def _listen(settings: Settings) -> _Public:
+    """Binds the public port; waits a moment for the servers of a house that just died to let go of it."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    deadline = time.monotonic() + _BIND_DEADLINE_S
+    while True:
+        # IPPROTO_TCP is named because asyncio sets TCP_NODELAY only on sockets that say so.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+            break
+        except OSError as error:
+            listener.close()
+            if time.monotonic() > deadline:
+                raise CannotServe(
+                    f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another --port"
+                ) from error
+            time.sleep(0.1)
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)
+    port = listener.getsockname()[1]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+    return _Public(listener, settings.external_url or f"http://{host}:{port}", host.strip("[]"), port)
+
+
+def _write_settings(settings: Settings) -> Path:
+    path = settings.sockets / "settings.json"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(settings.to_json()))
+    return path
+
+
+def _programs(settings: Settings, path: Path, lifeline: int, listener: int) -> list[list[supervisor.Program]]:
+    # Nobody below needs the administrator's token.
+    environ = {name: value for name, value in os.environ.items() if name != "HEADGATE_ADMIN_TOKEN"}
+
+    def program(role: str, number: int = 0, fds: tuple[int, ...] = ()) -> supervisor.Program:
+        command = [sys.executable, "-m", "headgate.app", role, "--settings", str(path), "--lifeline-fd", str(lifeline)]
+        command += ["--number", str(number), *(f"--socket-fd={fd}" for fd in fds)]
+        name = f"server {number}" if role == "server" else role
+        deadline_s = settings.limits.shutdown_s + _STOP_MARGIN_S
+        return supervisor.Program(name, tuple(command), fds, deadline_s, environ)
+
+    servers = [program("server", number, (listener,)) for number in range(settings.workers)]
+    return [servers, [program("control")], [program("agent")]]
+
+
+class _Greeter:
+    """Says once that the house serves, and how to reach it."""
+
+    def __init__(self, public: _Public, token: bootstrap.AdminToken, settings: Settings, began: float) -> None:
+        self._public = public
+        self._token = token
+        self._settings = settings
+        self._began = began
+        self._done = False
+
+    def tick(self) -> None:
+        if self._done or not self._healthy():
+            return
+        self._done = True
+        url = self._public.url
+        file = self._settings.data_dir / "admin-token"
+        token = self._token.value if self._token.made_now else f"$(cat {file})"
+        seconds = time.monotonic() - self._began
+        print(f"Headgate serves at {url} (ready after {seconds:.1f} s, data in {self._settings.data_dir})")
+        if self._token.made_now:
+            print(f"The administrator's token is shown once; it is kept in {file}.")
+        print(f"\n  export DATABRICKS_HOST={url}\n  export DATABRICKS_TOKEN={token}\n", flush=True)
+
+    def _healthy(self) -> bool:
+        connection = http.client.HTTPConnection(self._public.host, self._public.port, timeout=0.5)
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()

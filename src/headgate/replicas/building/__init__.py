@@ -1,0 +1,1 @@
+"""Building one Python environment with uv. Called by `replicas.environments` only."""

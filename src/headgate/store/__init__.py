@@ -1,0 +1,1 @@
+"""The relational truth: tables, migrations, one repository per aggregate, change notices. SQLite and PostgreSQL."""

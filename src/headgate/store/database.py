@@ -1,0 +1,81 @@
+"""Connections, transactions and revisions. Every repository is handed a `Database`; only this file knows the dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from headgate import notices
+from headgate.store import tables
+
+
+class Database:
+    """An engine plus the change notices of what is written through it.
+
+    Synchronous and thread-safe: event loops call it through `asyncio.to_thread`.
+    """
+
+    def __init__(self, url: str, announcer: notices.Announcer | None = None) -> None:
+        self.url = url
+        self._announcer = announcer
+        options: dict[str, Any] = {"pool_pre_ping": True}
+        if url.startswith("sqlite"):
+            options = {"connect_args": {"timeout": 30.0, "check_same_thread": False}}
+        self.engine = sa.create_engine(url, **options)
+        if url.startswith("sqlite"):
+            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+            # The driver's own implicit BEGIN would come too late: a read that later writes must not lose to a rival.
+            sa.event.listen(self.engine, "begin", _begin_immediate)
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for reading; nothing written through it is kept."""
+        with self.engine.connect().execution_options(headgate_read=True) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self, *topics: str) -> Iterator[sa.Connection]:
+        """A transaction; when it commits, the revision of each topic has grown and listeners are told."""
+        with self.engine.begin() as connection:
+            for topic in topics:
+                _bump(connection, topic)
+            yield connection
+        if self._announcer is not None:
+            for topic in topics:
+                self._announcer.announce(topic)
+
+    def revision(self, topic: str) -> int:
+        """How often a topic was written; 0 when never."""
+        with self.read() as connection:
+            return revision_within(connection, topic)
+
+    def close(self) -> None:
+        """Gives all connections back."""
+        self.engine.dispose()
+
+
+def revision_within(connection: sa.Connection, topic: str) -> int:
+    """As `Database.revision`; inside `Database.write(topic)`, the one that this transaction makes."""
+    query = sa.select(tables.revisions.c.value).where(tables.revisions.c.topic == topic)
+    return connection.execute(query).scalar() or 0
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    reads = connection.get_execution_options().get("headgate_read")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _bump(connection: sa.Connection, topic: str) -> None:
+    rows = tables.revisions
+    grown = connection.execute(sa.update(rows).where(rows.c.topic == topic).values(value=rows.c.value + 1))
+    if grown.rowcount == 0:
+        connection.execute(sa.insert(rows).values(topic=topic, value=1))

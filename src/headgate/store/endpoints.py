@@ -1,0 +1,255 @@
+"""Endpoints and their generations. The API writes wishes here, control writes what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from headgate import errors
+from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outcome
+from headgate.store import tables
+from headgate.store.database import Database, revision_within
+
+_E = tables.endpoints
+_G = tables.generations
+
+
+class Endpoints:
+    """Repository of the endpoint aggregate. Every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def get(self, name: str) -> Endpoint:
+        """The endpoint of that name. Raises ResourceDoesNotExist."""
+        found = self._select(_E.c.name == name)
+        if not found:
+            raise errors.ResourceDoesNotExist(f"Serving endpoint with name {name} not found")
+        return found[0]
+
+    def all(self) -> list[Endpoint]:
+        """All that are not deleted, by name."""
+        return self._select(_E.c.deleted_at.is_(None))
+
+    def everything(self) -> list[Endpoint]:
+        """Also those being deleted: what control looks at."""
+        return self._select(sa.true())
+
+    def generation(self, endpoint_id: str, number: int) -> Generation | None:
+        """One config version, current or past."""
+        with self._database.read() as connection:
+            query = sa.select(_G).where(_G.c.endpoint_id == endpoint_id, _G.c.number == number)
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _generation(row)
+
+    def served_before(self, endpoint_id: str, number: int) -> Generation | None:
+        """The generation that served when this one took over; None when it was the first."""
+        earlier = sa.and_(_G.c.endpoint_id == endpoint_id, _G.c.number < number, _G.c.outcome == Outcome.ACTIVE.value)
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(_G).where(earlier).order_by(_G.c.number.desc()).limit(1)).one_or_none()
+        return None if row is None else _generation(row)
+
+    def locks(self, endpoint_id: str) -> Mapping[str, str]:
+        """Environments that earlier generations were given: deployment key -> lock. The newest wins; only the last 50 count."""
+        served = sa.and_(_G.c.endpoint_id == endpoint_id, _G.c.outcome == Outcome.ACTIVE.value)
+        newest = sa.select(_G).where(served).order_by(_G.c.number.desc()).limit(50)
+        with self._database.read() as connection:
+            generations = [_generation(row) for row in connection.execute(newest)]
+        return {
+            entity.deployment_key(endpoint_id): generation.locks[entity.name]
+            for generation in reversed(generations)
+            for entity in generation.config.served_entities
+            if entity.name in generation.locks
+        }
+
+    def _select(self, where: sa.ColumnElement[bool]) -> list[Endpoint]:
+        query = sa.select(_E).where(where).order_by(sa.func.coalesce(_E.c.name, _E.c.deleted_name))
+        numbers = _G.c.number.in_([_E.c.wanted_generation, _E.c.serving_generation])
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+            joined = sa.select(_G).join(_E, sa.and_(_E.c.id == _G.c.endpoint_id, numbers)).where(where)
+            generations = {(row.endpoint_id, row.number): _generation(row) for row in connection.execute(joined)}
+        return [_endpoint(row, generations) for row in rows]
+
+    # -- wishes (api) --------------------------------------------------------------------------------------------
+
+    def create(self, endpoint: Endpoint) -> None:
+        """Inserts it, with its wanted generation if it has one. Raises ResourceAlreadyExists."""
+        try:
+            with self._database.write("wish", "routing") as connection:
+                connection.execute(sa.insert(_E).values(_row(endpoint)))
+                if endpoint.wanted is not None:
+                    connection.execute(sa.insert(_G).values(_generation_row(endpoint.id, endpoint.wanted)))
+        except sa.exc.IntegrityError as error:
+            raise errors.ResourceAlreadyExists(f"Serving endpoint with name {endpoint.name} already exists") from error
+
+    def add_generation(self, name: str, config: EndpointConfig, now_ms: int) -> Endpoint:
+        """A new wish. Raises ResourceDoesNotExist, ResourceConflict while another one is being deployed."""
+        with self._database.write("wish", "routing") as connection:
+            row = _locked(connection, name)
+            newest = _newest(connection, row.id)
+            if newest is not None and newest.outcome == Outcome.PENDING and not row.stopped:
+                raise errors.ResourceConflict(
+                    f"Endpoint {name} is currently updating. Wait for the update to complete before updating its config."
+                )
+            generation = Generation(1 if newest is None else newest.number + 1, config, Outcome.PENDING, now_ms)
+            connection.execute(sa.insert(_G).values(_generation_row(row.id, generation)))
+            _change(connection, row.id, wanted_generation=generation.number, updated_at=now_ms, stopped=False)
+        return self.get(name)
+
+    def stop(self, name: str, now_ms: int) -> Endpoint:
+        """The wish of `config:stop`. Raises ResourceConflict while an update is being deployed."""
+        with self._database.write("wish", "routing") as connection:
+            row = _locked(connection, name)
+            newest = _newest(connection, row.id)
+            if newest is not None and newest.outcome == Outcome.PENDING and not row.stopped:
+                raise errors.ResourceConflict(
+                    f"Endpoint {name} is currently updating. Wait for the update to complete before stopping it."
+                )
+            _change(connection, row.id, stopped=True, updated_at=now_ms)
+        return self.get(name)
+
+    def change(self, name: str, now_ms: int, **values: Any) -> Endpoint:
+        """Sets columns that need no deployment: tags, email_notifications, telemetry_config, description …"""
+        with self._database.write() as connection:
+            _change(connection, _locked(connection, name).id, updated_at=now_ms, **values)
+        return self.get(name)
+
+    def change_tags(self, name: str, add: Mapping[str, str | None], delete: Iterable[str]) -> Mapping[str, str | None]:
+        """Adds and deletes tags atomically; returns what there is then, sorted by key."""
+        with self._database.write() as connection:
+            row = _locked(connection, name)
+            gone = set(delete)
+            tags = {key: value for key, value in {**row.tags, **add}.items() if key not in gone}
+            _change(connection, row.id, tags=dict(sorted(tags.items())))
+        return dict(sorted(tags.items()))
+
+    def delete(self, name: str, now_ms: int) -> None:
+        """The wish of DELETE: the name is free at once, control cleans up. Raises ResourceDoesNotExist."""
+        with self._database.write("wish", "routing") as connection:
+            row = _locked(connection, name)
+            _change(connection, row.id, name=None, deleted_name=name, deleted_at=now_ms, updated_at=now_ms)
+
+    # -- facts (control) -----------------------------------------------------------------------------------------
+
+    def activate(self, endpoint_id: str, number: int, locks: Mapping[str, str]) -> bool:
+        """Points traffic to a generation. False (and nothing written) when a newer wish exists."""
+        with self._database.write("wish", "routing") as connection:
+            moved = connection.execute(
+                sa.update(_E)
+                .where(_E.c.id == endpoint_id, _E.c.wanted_generation == number, _E.c.deleted_at.is_(None))
+                .values(serving_generation=number)
+            )
+            if moved.rowcount:
+                values = {"outcome": Outcome.ACTIVE.value, "locks": dict(locks)}
+                _outcome(connection, endpoint_id, number, revision=revision_within(connection, "routing"), **values)
+        return bool(moved.rowcount)
+
+    def fail(self, endpoint_id: str, number: int, message: str, entity_messages: Mapping[str, str]) -> bool:
+        """Marks a pending generation as failed; what served goes on. False when it is pending no more."""
+        with self._database.write("wish", "routing") as connection:
+            values = {
+                "outcome": Outcome.FAILED.value,
+                "message": message,
+                "entity_messages": dict(entity_messages),
+            }
+            return _outcome(connection, endpoint_id, number, **values)
+
+    def forget(self, endpoint_id: str) -> None:
+        """Removes a deleted endpoint's rows, once nothing of it runs."""
+        with self._database.write("wish") as connection:
+            for table in (tables.demands, tables.replicas, _G):
+                connection.execute(sa.delete(table).where(table.c.endpoint_id == endpoint_id))
+            connection.execute(sa.delete(_E).where(_E.c.id == endpoint_id, _E.c.deleted_at.is_not(None)))
+
+
+def _locked(connection: sa.Connection, name: str) -> sa.Row[Any]:
+    row = connection.execute(sa.select(_E).where(_E.c.name == name).with_for_update()).one_or_none()
+    if row is None:
+        raise errors.ResourceDoesNotExist(f"Serving endpoint with name {name} not found")
+    return row
+
+
+def _newest(connection: sa.Connection, endpoint_id: str) -> sa.Row[Any, Any] | None:
+    query = sa.select(_G.c.number, _G.c.outcome).where(_G.c.endpoint_id == endpoint_id)
+    return connection.execute(query.order_by(_G.c.number.desc()).limit(1)).one_or_none()
+
+
+def _change(connection: sa.Connection, endpoint_id: str, **values: Any) -> None:
+    connection.execute(sa.update(_E).where(_E.c.id == endpoint_id).values(values))
+
+
+def _outcome(connection: sa.Connection, endpoint_id: str, number: int, **values: Any) -> bool:
+    pending = sa.and_(_G.c.endpoint_id == endpoint_id, _G.c.number == number, _G.c.outcome == Outcome.PENDING.value)
+    return bool(connection.execute(sa.update(_G).where(pending).values(values)).rowcount)
+
+
+def _generation(row: sa.Row[Any]) -> Generation:
+    config = EndpointConfig.from_json(row.config)
+    return Generation(
+        row.number,
+        config,
+        Outcome(row.outcome),
+        row.created_at,
+        row.message,
+        row.entity_messages,
+        row.locks,
+        row.revision,
+    )
+
+
+def _generation_row(endpoint_id: str, generation: Generation) -> dict[str, Any]:
+    return {
+        "endpoint_id": endpoint_id,
+        "number": generation.number,
+        "config": generation.config.to_json(),
+        "outcome": generation.outcome.value,
+        "created_at": generation.created_at_ms,
+        "message": generation.message,
+        "entity_messages": dict(generation.entity_messages),
+        "locks": dict(generation.locks),
+        "revision": generation.revision,
+    }
+
+
+_PLAIN = (
+    "id",
+    "description",
+    "tags",
+    "email_notifications",
+    "telemetry_config",
+    "route_optimized",
+    "budget_policy_id",
+)
+
+
+def _endpoint(row: sa.Row[Any], generations: Mapping[tuple[str, int], Generation]) -> Endpoint:
+    return Endpoint(
+        name=row.name or row.deleted_name,
+        creator=row.creator,
+        created_at_ms=row.created_at,
+        updated_at_ms=row.updated_at,
+        wanted=generations.get((row.id, row.wanted_generation)),
+        serving=generations.get((row.id, row.serving_generation)),
+        stopped=row.stopped,
+        deleted=row.deleted_at is not None,
+        **{name: getattr(row, name) for name in _PLAIN},
+    )
+
+
+def _row(endpoint: Endpoint) -> dict[str, Any]:
+    plain = {name: getattr(endpoint, name) for name in _PLAIN}
+    return plain | {
+        "name": endpoint.name,
+        "creator": endpoint.creator,
+        "created_at": endpoint.created_at_ms,
+        "updated_at": endpoint.updated_at_ms,
+        "tags": dict(endpoint.tags),
+        "wanted_generation": endpoint.wanted and endpoint.wanted.number,
+        "serving_generation": endpoint.serving and endpoint.serving.number,
+        "stopped": endpoint.stopped,
+    }

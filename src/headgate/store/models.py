@@ -1,0 +1,203 @@
+"""Registered models: names, tags, aliases. Used by `registry`; versions are in `model_versions`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from headgate import errors
+from headgate.domain.registered_model import ModelName, RegisteredModel, places
+from headgate.store import registry_tables
+from headgate.store.database import Database
+
+_M = registry_tables.registered_models
+_V = registry_tables.model_versions
+_N = registry_tables.version_numbers
+_D = registry_tables.deleted_files
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What part of a sorted search is wanted."""
+
+    limit: int
+    after: tuple[str, int] | None = None
+    """Last (full name, version) of the page before; version is 0 where models are searched."""
+
+
+class Models:
+    """Repository of registered models. Every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, model: RegisteredModel) -> None:
+        """Raises ResourceAlreadyExists."""
+        row = {
+            "id": model.id,
+            "full_name": model.name.full,
+            "catalog": model.name.catalog,
+            "schema": model.name.schema,
+            "creator": model.creator,
+            "created_at": model.created_at_ms,
+            "updated_at": model.updated_at_ms,
+            "description": model.description,
+            "tags": dict(model.tags),
+            "aliases": dict(model.aliases),
+        }
+        try:
+            with self._database.write() as connection:
+                connection.execute(sa.insert(_M).values(row))
+        except sa.exc.IntegrityError as error:
+            raise _taken(model.name) from error
+
+    def get(self, name: ModelName) -> RegisteredModel:
+        """Raises ResourceDoesNotExist."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(_M).where(_M.c.full_name == name.full)).one_or_none()
+        if row is None:
+            raise missing(name)
+        return _model(row)
+
+    def search(self, page: Page, *, catalog: str = "", schema: str = "") -> list[RegisteredModel]:
+        """By full name; of one catalog or schema when given."""
+        query = sa.select(_M).order_by(_M.c.full_name).limit(page.limit)
+        if page.after is not None:
+            query = query.where(_M.c.full_name > page.after[0])
+        if catalog:
+            query = query.where(_M.c.catalog == catalog)
+        if schema:
+            query = query.where(_M.c.schema == schema)
+        with self._database.read() as connection:
+            return [_model(row) for row in connection.execute(query)]
+
+    def describe(self, name: ModelName, description: str, now_ms: int) -> RegisteredModel:
+        """Sets the description. Raises ResourceDoesNotExist."""
+        with self._database.write() as connection:
+            change(connection, locked(connection, name).id, updated_at=now_ms, description=description)
+        return self.get(name)
+
+    def rename(self, name: ModelName, new: ModelName, now_ms: int) -> RegisteredModel:
+        """Files stay where they are; version numbers go on from the higher of both names. Raises ResourceAlreadyExists."""
+        try:
+            with self._database.write() as connection:
+                row = locked(connection, name)
+                last = max(last_number(connection, name), last_number(connection, new))
+                set_last_number(connection, new, last)
+                change(connection, row.id, full_name=new.full, updated_at=now_ms)
+        except sa.exc.IntegrityError as error:
+            raise _taken(new) from error
+        return self.get(new)
+
+    def delete(self, name: ModelName) -> list[str]:
+        """With all its versions; returns where their files were, noted as to be deleted. Raises ResourceDoesNotExist."""
+        with self._database.write() as connection:
+            row = locked(connection, name)
+            versions = connection.execute(sa.select(_V.c.location, _V.c.upload_id).where(_V.c.model_id == row.id))
+            gone = [place for version in versions for place in places(version.upload_id, version.location)]
+            note_deleted(connection, gone)
+            connection.execute(sa.delete(_V).where(_V.c.model_id == row.id))
+            connection.execute(sa.delete(_M).where(_M.c.id == row.id))
+        return gone
+
+    def set_tag(self, name: ModelName, key: str, value: str, now_ms: int) -> None:
+        """Raises ResourceDoesNotExist."""
+        with self._database.write() as connection:
+            row = locked(connection, name)
+            change(connection, row.id, updated_at=now_ms, tags=_sorted({**row.tags, key: value}))
+
+    def delete_tag(self, name: ModelName, key: str, now_ms: int) -> None:
+        """Nothing happens when there is no such tag. Raises ResourceDoesNotExist."""
+        with self._database.write() as connection:
+            row = locked(connection, name)
+            change(connection, row.id, updated_at=now_ms, tags=without(row.tags, key))
+
+    def set_alias(self, name: ModelName, alias: str, version: int, now_ms: int) -> None:
+        """Raises ResourceDoesNotExist when there is no such model or version."""
+        with self._database.write() as connection:
+            row = locked(connection, name)
+            query = sa.select(_V.c.version).where(_V.c.model_id == row.id, _V.c.version == version)
+            if connection.execute(query).first() is None:
+                raise errors.ResourceDoesNotExist(f"Model version {name.full} version {version} does not exist.")
+            change(connection, row.id, updated_at=now_ms, aliases=_sorted({**row.aliases, alias: version}))
+
+    def delete_alias(self, name: ModelName, alias: str, now_ms: int) -> None:
+        """Nothing happens when there is no such alias. Raises ResourceDoesNotExist."""
+        with self._database.write() as connection:
+            row = locked(connection, name)
+            change(connection, row.id, updated_at=now_ms, aliases=without(row.aliases, alias))
+
+    def deleted_files(self) -> list[str]:
+        """Locations whose deletion was not yet completed."""
+        with self._database.read() as connection:
+            return list(connection.execute(sa.select(_D.c.location)).scalars())
+
+    def strike_out(self, location: str) -> None:
+        """The files there are gone."""
+        with self._database.write() as connection:
+            connection.execute(sa.delete(_D).where(_D.c.location == location))
+
+
+def missing(name: ModelName) -> errors.ResourceDoesNotExist:
+    """The error for a model that is not there."""
+    return errors.ResourceDoesNotExist(f"Registered model {name.full} does not exist.")
+
+
+def locked(connection: sa.Connection, name: ModelName) -> sa.Row[Any]:
+    """The model's row, held until the transaction ends. Raises ResourceDoesNotExist."""
+    row = connection.execute(sa.select(_M).where(_M.c.full_name == name.full).with_for_update()).one_or_none()
+    if row is None:
+        raise missing(name)
+    return row
+
+
+def change(connection: sa.Connection, model_id: str, **values: Any) -> None:
+    """Sets columns of a model."""
+    connection.execute(sa.update(_M).where(_M.c.id == model_id).values(values))
+
+
+def last_number(connection: sa.Connection, name: ModelName) -> int:
+    """Highest version number given out under this name."""
+    return connection.execute(sa.select(_N.c.last).where(_N.c.full_name == name.full)).scalar() or 0
+
+
+def set_last_number(connection: sa.Connection, name: ModelName, last: int) -> None:
+    """Remembers it. The model's row must be locked."""
+    grown = connection.execute(sa.update(_N).where(_N.c.full_name == name.full).values(last=last))
+    if grown.rowcount == 0:
+        connection.execute(sa.insert(_N).values(full_name=name.full, last=last))
+
+
+def note_deleted(connection: sa.Connection, locations: list[str]) -> None:
+    """Notes files as to be deleted, in the transaction that makes them unreachable."""
+    if locations:
+        connection.execute(sa.insert(_D), [{"location": location} for location in locations])
+
+
+def without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The mapping less one key."""
+    return {name: value for name, value in values.items() if name != key}
+
+
+def _taken(name: ModelName) -> errors.ResourceAlreadyExists:
+    return errors.ResourceAlreadyExists(f"Registered model {name.full} already exists.")
+
+
+def _sorted(values: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(sorted(values.items()))
+
+
+def _model(row: sa.Row[Any]) -> RegisteredModel:
+    return RegisteredModel(
+        id=row.id,
+        name=ModelName(*row.full_name.split(".")),
+        creator=row.creator,
+        created_at_ms=row.created_at,
+        updated_at_ms=row.updated_at,
+        description=row.description,
+        tags=row.tags,
+        aliases=row.aliases,
+    )

@@ -1,0 +1,1 @@
+"""Log format, all Prometheus metrics, traces."""

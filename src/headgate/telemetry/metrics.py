@@ -1,0 +1,93 @@
+"""All Prometheus metrics of the house: what they are called and what they count. Pure data.
+
+Counted through `telemetry.counting`, shown by `telemetry.exposition`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+BUCKETS_MS = (
+    0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0, 30_000.0, 60_000.0,
+    120_000.0, 300_000.0, 600_000.0,
+)  # fmt: skip
+"""Upper bounds of every histogram, milliseconds; one more bucket holds what is slower."""
+
+ENTITY = ("endpoint", "served_entity")
+"""Labels of whatever is counted per served entity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric on `/metrics`."""
+
+    name: str
+    kind: str
+    """`counter`, `gauge` or `histogram` (observed in milliseconds, shown in seconds)."""
+    help: str
+    labels: tuple[str, ...] = ()
+    merge: str = "sum"
+    """What becomes of several processes' numbers: `sum` or, for gauges, `max`."""
+    windowed: bool = False
+    """Also remembers how much came in the last minute (`export-metrics` shows that)."""
+
+
+REQUESTS = Metric(
+    "headgate_requests_total", "counter", "Inference requests answered.", (*ENTITY, "code"), windowed=True
+)
+REQUEST_SECONDS = Metric(
+    "headgate_request_seconds", "histogram", "From the request's head to its answer's end.", ENTITY
+)
+QUEUE_SECONDS = Metric(
+    "headgate_queue_seconds", "histogram", "Waiting for a replica or for a free slot of one.", ENTITY
+)
+PREDICTION_SECONDS = Metric(
+    "headgate_prediction_seconds", "histogram", "Inside the model, as the worker measured it.", ENTITY
+)
+REPLICA_DEATHS = Metric(
+    "headgate_requests_interrupted_total", "counter", "Requests whose replica died under them.", ENTITY
+)
+IN_FLIGHT = Metric("headgate_requests_in_flight", "gauge", "Requests that replicas work on.", ENTITY)
+QUEUED = Metric("headgate_requests_queued", "gauge", "Requests waiting for a replica or a slot.", ENTITY)
+CONCURRENCY = Metric(
+    "headgate_provisioned_concurrency", "gauge", "Requests the ready replicas can execute at once.", ENTITY, "max"
+)
+REFUSED = Metric(
+    "headgate_requests_refused_total", "counter", "Requests refused before an endpoint was found.", ("error_code",)
+)
+ROUTING_REVISION = Metric(
+    "headgate_routing_revision", "gauge", "Revision of the routing table in use.", ("process",), "max"
+)
+ROUTING_FAILURES = Metric(
+    "headgate_routing_refresh_failures_total",
+    "counter",
+    "Times the routing table could not be read; the last one stays in use.",
+)
+REPORT_FAILURES = Metric(
+    "headgate_load_report_failures_total",
+    "counter",
+    "Times load, demand or the routing table in use could not be written.",
+)
+REPLICA_CPU = Metric("headgate_replica_cpu_percentage", "gauge", "CPU used by the replicas, mean.", ENTITY, "max")
+REPLICA_MEMORY = Metric(
+    "headgate_replica_memory_percentage", "gauge", "Memory used by the replicas, mean.", ENTITY, "max"
+)
+LAP_SECONDS = Metric("headgate_control_lap_seconds", "histogram", "One lap of the control loop.")
+ACTIONS = Metric("headgate_control_actions_total", "counter", "Actions applied by control.", ("action", "outcome"))
+PROCESS_CPU = Metric(
+    "headgate_process_cpu_seconds_total", "counter", "CPU time of a process of the house.", ("process",), "max"
+)
+PROCESS_MEMORY = Metric(
+    "headgate_process_resident_bytes", "gauge", "Memory of a process of the house.", ("process",), "max"
+)
+
+ALL: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        REQUESTS, REQUEST_SECONDS, QUEUE_SECONDS, PREDICTION_SECONDS, REPLICA_DEATHS, IN_FLIGHT, QUEUED, CONCURRENCY,
+        REFUSED, ROUTING_REVISION, ROUTING_FAILURES, REPORT_FAILURES, REPLICA_CPU, REPLICA_MEMORY, LAP_SECONDS, ACTIONS,
+        PROCESS_CPU, PROCESS_MEMORY,
+    )
+}  # fmt: skip
+"""Every metric by name; docs/reference/metrics.md is generated from it."""

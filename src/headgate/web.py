@@ -1,0 +1,125 @@
+"""Builds what a server process serves: the gateway, the REST API, the one ASGI app over both, and uvicorn around it.
+
+Part of the composition root (`app.py`), in a file of its own because only this role needs these imports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from headgate.access.principals import Authenticator
+from headgate.api.app import create_app
+from headgate.api.dependencies import ApiDependencies
+from headgate.api.model_registry import files, mlflow_registry
+from headgate.clock import SystemClock
+from headgate.gateway.front import Front
+from headgate.gateway.http import OneWriteProtocol
+from headgate.gateway.plane import Gateway, GatewayDependencies
+from headgate.gateway.presence import ServerRow
+from headgate.gateway.switchboard import RoutingSource
+from headgate.registry.local_disk import LocalDisk
+from headgate.registry.models import Registry
+from headgate.registry.signing import url_signer
+from headgate.replicas import logs
+from headgate.settings import Settings
+from headgate.store import routing
+from headgate.store.activity import Activity
+from headgate.store.database import Database
+from headgate.store.endpoints import Endpoints
+from headgate.store.replicas import Replicas
+from headgate.store.servers import Servers
+from headgate.telemetry.counting import Metrics
+
+_LOG_BYTES = 1024**2
+_KEEP_ALIVE_S = 75
+_STOP_MARGIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What both doors of one server process use."""
+
+    settings: Settings
+    database: Database
+    authenticator: Authenticator
+    counted: Metrics
+    workspace_id: str
+    server_id: str
+
+
+def gateway(shared: Shared) -> Gateway:
+    """The data plane. Call it on the event loop that will serve."""
+    database, settings = shared.database, shared.settings
+    activity, servers, me = Activity(database), Servers(database), shared.server_id
+    needs = GatewayDependencies(
+        authenticate=shared.authenticator.authenticate,
+        routing=RoutingSource(lambda: database.revision("routing"), lambda: routing.read(database)),
+        demand=activity.demand,
+        report=lambda loads, now_ms: activity.report(me, loads, now_ms),
+        server_row=ServerRow(lambda revision, at_ms: servers.report(me, revision, at_ms), lambda: servers.remove(me)),
+        limits=settings.limits,
+        load_report_s=settings.scaling.load_report_s,
+        workspace_id=shared.workspace_id,
+        counted=shared.counted,
+    )
+    return Gateway(needs)
+
+
+def front(shared: Shared, data_plane: Gateway) -> Front:
+    """The one ASGI app of the process."""
+    settings, database, clock = shared.settings, shared.database, SystemClock()
+    registry = Registry(database, LocalDisk(settings.data_dir / "models"), clock)
+    signer = url_signer(database, clock)
+    service, builds = settings.data_dir / "logs" / "service", settings.data_dir / "logs" / "builds"
+    dependencies = ApiDependencies(
+        authenticator=shared.authenticator,
+        endpoints=Endpoints(database),
+        replicas=Replicas(database),
+        servers=Servers(database),
+        resolve=registry.resolve,
+        describe=registry.describe,
+        service_logs=lambda endpoint, entity: logs.read_service_logs(service / endpoint / entity, _LOG_BYTES),
+        build_logs=lambda key: logs.read_build_log(builds / f"{key}.log", _LOG_BYTES),
+        metrics=shared.counted.render_endpoint,
+        clock=clock,
+        workspace_id=shared.workspace_id,
+        gpu_available=Path("/dev/nvidiactl").exists(),
+        external_url=settings.external_url,
+        payload_bytes=settings.limits.payload_bytes,
+    )
+    families = [mlflow_registry.routes(registry), files.routes(registry, signer)]
+    app = create_app(dependencies, families, [files.signed_routes(registry, signer)])
+    return Front(data_plane, app, shared.authenticator.authenticate, shared.counted)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: `app.py` says when to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def http_server(app: Any, settings: Settings) -> uvicorn.Server:
+    """uvicorn with httptools on the running loop. It stops after `should_exit`, once requests have finished."""
+    config = uvicorn.Config(
+        app,
+        http=OneWriteProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Behind a proxy `external_url` says where we are; reading its headers costs every request.
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=math.ceil(settings.limits.shutdown_s + _STOP_MARGIN_S),
+    )
+    return _Server(config)

@@ -1,0 +1,1 @@
+"""Shapes and framings several rooms speak."""

@@ -1,0 +1,190 @@
+"""One request through a model: decode, enforce the signature, predict, encode; every failure becomes an answer. Called by the
+executor's threads, several at once. Knows no sockets.
+
+Meaning, messages and HTTP status are those of MLflow's scoring server.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import traceback
+from typing import Any, Callable, Iterator, NamedTuple, Union
+
+from headgate_worker.decoding import JSON, BodyDecoder, Request, media_type, shortened
+from headgate_worker.encoding import AnswerEncoder, NotEncodable
+
+TEXT, EVENTS = "text/plain", "text/event-stream"
+_UNEXPECTED = (
+    "Encountered an unexpected error while evaluating the model. Verify that the serialized input Dataframe is compatible with"
+    " the model for inference."
+)
+_CANNOT_STREAM = (
+    'This model cannot stream its answer: it implements no predict_stream. Leave "stream" out of the request, or log and'
+    " register a model that implements predict_stream."
+)
+_DONE = b"data: [DONE]\n\n"
+
+
+class Cancelled(BaseException):
+    """Nobody waits for this request any more. Raised into the thread that executes it; no `except Exception` stops it."""
+
+
+class Answer(NamedTuple):
+    """A whole answer."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Events:
+    """A streamed answer: an iterator over server-sent events, whose `close` closes the model's generator."""
+
+    def __init__(self, first: Any, rest: Iterator[Any], encoder: AnswerEncoder) -> None:
+        self._pieces = self._run(first, rest, encoder)
+        self._close_model = getattr(rest, "close", None)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def close(self) -> None:
+        """Ends it; may be called at any time by the thread that iterates."""
+        self._pieces.close()  # type: ignore[attr-defined]
+        if self._close_model is not None:
+            self._close_model()
+
+    @staticmethod
+    def _run(first: Any, rest: Iterator[Any], encoder: AnswerEncoder) -> Iterator[bytes]:
+        try:
+            piece = first
+            while piece is not _END:
+                yield b"data: " + encoder.unwrapped(piece) + b"\n\n"
+                piece = next(rest, _END)
+            yield _DONE
+        except (Cancelled, GeneratorExit):
+            raise
+        except BaseException as error:
+            _logged_trace()
+            yield error_event(_message_of(error))
+
+
+_END = object()
+
+
+def error_body(error_code: str, message: str) -> bytes:
+    """The body of an error answer that MLflow has no part in."""
+    return json.dumps({"error_code": error_code, "message": message}).encode()
+
+
+def error_event(message: str) -> bytes:
+    """The last event of a stream that broke, in the one form in which OpenAI's clients raise it."""
+    return b"data: " + json.dumps({"error": {"message": message}}).encode() + b"\n\n"
+
+
+class Scorer:
+    """Answers requests with one model."""
+
+    def __init__(self, model: Any) -> None:
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import BAD_REQUEST
+
+        self._mlflow_error, self._bad_request_code = MlflowException, BAD_REQUEST
+        self._decoder = BodyDecoder(model.metadata)
+        self._encoder = AnswerEncoder()
+        self._predict = _call(model.predict)
+        self._predict_stream = _call(model.predict_stream) if can_stream(model) else None
+
+    def score(self, content_type: str, body: bytes) -> Union[Answer, Events]:
+        """The answer, whatever happens; only `Cancelled` gets out."""
+        media, refusal = media_type(content_type)
+        if refusal:
+            return Answer(415, TEXT, refusal.encode())
+        try:
+            request = self._decoder.decode(media, body)
+            if request.wants_stream:
+                return self._stream(request)
+            raw = self._of_model(request, self._predict)
+            encode = self._encoder.unwrapped if request.is_unified else self._encoder.predictions
+            return Answer(200, JSON, encode(raw))
+        except Cancelled:
+            raise
+        except self._mlflow_error as error:
+            return _error_answer(error)
+        except NotEncodable as error:
+            return self._bad_request(
+                f"The model's answer cannot be written as JSON: {error}. Let predict return JSON-like values."
+            )
+        except BaseException:
+            # Also SystemExit and KeyboardInterrupt: a model must not end the process of all others.
+            return self._bad_request(_UNEXPECTED, stack_trace=_logged_trace())
+
+    def _of_model(self, request: Request, function: Callable[[Any, Any], Any]) -> Any:
+        try:
+            return function(request.data, request.params)
+        except self._mlflow_error as error:
+            error.message = f"Failed to predict data '{shortened(request.data)}'. \nError: {error.message}"
+            if error.error_code == "INTERNAL_ERROR" and _raised_in(error) == "mlflow.models.utils":
+                error.error_code = (
+                    "BAD_REQUEST"  # MLflow before 2.12 blames itself when input does not fit the signature
+                )
+            raise
+
+    def _bad_request(self, message: str, **more: str) -> Answer:
+        return _error_answer(self._mlflow_error(message, error_code=self._bad_request_code, **more))
+
+    def _stream(self, request: Request) -> Union[Answer, Events]:
+        if self._predict_stream is None:
+            return self._bad_request(_CANNOT_STREAM)
+        pieces: Iterator[Any] = iter(self._of_model(request, self._predict_stream))
+        try:
+            # The first piece decides: what fails before it is an answer with a status of its own.
+            first = self._of_model(request, lambda data, params: next(pieces, _END))
+        except BaseException:
+            close = getattr(pieces, "close", None)
+            if close is not None:
+                close()
+            raise
+        return Events(first, pieces, self._encoder)
+
+
+def can_stream(model: Any) -> bool:
+    """Whether the model's author wrote a predict_stream; MLflow's own classes have one that only raises."""
+    if getattr(model, "_predict_stream_fn", None) is None:
+        return False
+    from mlflow.pyfunc import PythonModel
+
+    authored = [each for each in vars(model._model_impl).values() if isinstance(each, PythonModel)]
+    return all(type(each).predict_stream.__module__ != PythonModel.__module__ for each in authored)
+
+
+def _call(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """`function` with params where that MLflow's has them."""
+    if "params" in inspect.signature(function).parameters:
+        return lambda data, params: function(data, params=params)
+    return lambda data, params: function(data)
+
+
+def _error_answer(error: Any) -> Answer:
+    """Of an MlflowException: its own code, text and status."""
+    return Answer(error.get_http_status_code(), JSON, error.serialize_as_json().encode())
+
+
+def _raised_in(error: BaseException) -> str:
+    """The module that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return str(trace.tb_frame.f_globals.get("__name__")) if trace is not None else ""
+
+
+def _logged_trace() -> str:
+    trace = traceback.format_exc()
+    sys.stderr.write(trace)
+    return trace
+
+
+def _message_of(error: BaseException) -> str:
+    text = str(getattr(error, "message", "") or error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

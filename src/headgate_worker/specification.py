@@ -1,0 +1,53 @@
+"""What a worker is told at its start. Written by the agent (`spec.json`) or sent to a zygote; read by `worker` and its parts.
+
+Unknown keys are ignored, so that an older guest understands a newer agent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """One replica to be."""
+
+    replica: str
+    socket_path: str
+    """Where it listens."""
+    status_path: str
+    """Where it writes what it is; see `status`."""
+    log_path: str
+    model_path: str
+    """Folder that holds `MLmodel`."""
+    model_name: str = ""
+    model_version: str = ""
+    endpoint_name: str = ""
+    entity_name: str = ""
+    slots: int = 1
+    """Requests it executes at once."""
+    environment_vars: Mapping[str, str] = field(default_factory=dict)
+    memory_bytes: int = 0
+    """Its memory limit; the agent enforces it. 0 for none."""
+    log_bytes: int = 0
+    """Size at which the log is rotated; 0 for never."""
+    lifeline_fd: Optional[int] = None
+    """Inherited read end of a pipe; at its end of file the process ends."""
+    notify_socket: Optional[str] = None
+    """Datagram socket that gets the replica's id whenever the status changes."""
+    execution_limit_s: float = 597.0
+    """For requests that name no deadline."""
+    user_code_dirs: Tuple[str, ...] = ()
+    """Folders of the user's own modules, never reported as the environment's."""
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> WorkerSpec:
+        """Raises KeyError naming a key that is missing."""
+        for required in ("replica", "socket_path", "status_path", "log_path", "model_path"):
+            if not told.get(required):
+                raise KeyError(f"the worker's specification lacks {required!r}")
+        known: Dict[str, Any] = {each.name: told[each.name] for each in fields(cls) if told.get(each.name) is not None}
+        known["slots"] = max(1, int(known.get("slots", 1)))
+        known["user_code_dirs"] = tuple(known.get("user_code_dirs", ()))
+        return cls(**known)

@@ -1,0 +1,57 @@
+"""What holds for every test: a limit on its time and, in CI, no skipping of what CI could have installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+from tests.fakes import pythons
+
+OPTIONAL = (pythons.ABSENT,)
+"""Reasons for which a test may be skipped even in CI, by their beginnings: what CI cannot install."""
+
+LONG_S = 600
+"""Limit of tests that build environments or start houses; `timeout` in pyproject.toml is that of all others."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        slow = item.get_closest_marker("scenario") or item.get_closest_marker("wire")
+        if slow and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_S))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if not hasattr(report, "wasxfail"):
+        _insist(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _insist(report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped and os.environ.get("HEADGATE_CI"):
+        terminalreporter.section("not tested here")
+        for reason in sorted({_reason(report) for report in skipped}):
+            terminalreporter.line(f"{sum(_reason(report) == reason for report in skipped)} skipped: {reason}")
+
+
+def _insist(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """In CI a skipped test is a failed one, unless its reason is on the list."""
+    if report.skipped and os.environ.get("HEADGATE_CI") and not _reason(report).startswith(OPTIONAL):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, which must have what it needs: {_reason(report)}"
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    told = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return told.removeprefix("Skipped: ")

@@ -1,0 +1,207 @@
+"""The endpoint aggregate: wishes, facts, and what two writers at once may do."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from headgate import errors
+from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outcome, Route, ServedEntity
+from headgate.domain.replica import Replica, ReplicaState
+from headgate.store import leases, routing
+from headgate.store.activity import Activity, Load
+from headgate.store.database import Database
+from headgate.store.endpoints import Endpoints
+from headgate.store.replicas import Replicas
+
+
+def config(version: str = "1") -> EndpointConfig:
+    entity = ServedEntity(f"churn-{version}", "main.default.churn", version, version, environment_vars={"A": "b"})
+    return EndpointConfig((entity,), (Route(f"churn-{version}", 100),))
+
+
+def endpoint(name: str = "churn", *, wanted: bool = True) -> Endpoint:
+    generation = Generation(1, config(), Outcome.PENDING, 5) if wanted else None
+    return Endpoint(
+        f"{abs(hash(name)):032x}"[-32:], name, "admin", 1, 1, wanted=generation, tags={"team": "x", "bare": None}
+    )
+
+
+def test_an_endpoint_comes_back_as_it_was_created(database: Database) -> None:
+    Endpoints(database).create(endpoint())
+    assert Endpoints(database).get("churn") == endpoint()
+
+
+def test_a_name_is_taken_once(database: Database) -> None:
+    Endpoints(database).create(endpoint())
+    with pytest.raises(errors.ResourceAlreadyExists, match="Serving endpoint with name churn already exists"):
+        Endpoints(database).create(endpoint())
+
+
+def test_an_unknown_name_says_so(database: Database) -> None:
+    with pytest.raises(errors.ResourceDoesNotExist, match="Serving endpoint with name nope not found"):
+        Endpoints(database).get("nope")
+
+
+def test_an_update_during_an_update_conflicts_and_after_it_does_not(database: Database) -> None:
+    store = Endpoints(database)
+    store.create(endpoint())
+    with pytest.raises(errors.ResourceConflict):
+        store.add_generation("churn", config("2"), 6)
+    assert store.activate(endpoint().id, 1, {"churn-1": "a==1"})
+    updated = store.add_generation("churn", config("2"), 6)
+    assert updated.wanted is not None and updated.serving is not None
+    assert (updated.wanted.number, updated.serving.number) == (2, 1)
+    assert updated.serving.locks == {"churn-1": "a==1"}
+
+
+def test_a_generation_knows_the_first_routing_table_that_serves_it(database: Database) -> None:
+    store = Endpoints(database)
+    store.create(endpoint())
+    older = routing.read(database).revision
+    assert store.activate(endpoint().id, 1, {})
+    active = store.get("churn").serving
+    assert active is not None and older < active.revision == routing.read(database).revision
+    pending = store.add_generation("churn", config("2"), 6)
+    assert pending.wanted is not None and pending.wanted.revision == 0
+    assert pending.serving == active
+
+
+def test_what_served_before_is_the_last_one_that_served(database: Database) -> None:
+    store = Endpoints(database)
+    store.create(endpoint())
+    assert store.served_before(endpoint().id, 1) is None
+    store.activate(endpoint().id, 1, {})
+    store.add_generation("churn", config("2"), 6)
+    store.fail(endpoint().id, 2, "no", {})
+    store.add_generation("churn", config("3"), 7)
+    store.activate(endpoint().id, 3, {})
+    before = store.served_before(endpoint().id, 3)
+    assert before is not None and before.number == 1
+
+
+def test_of_many_updates_at_once_one_wins(database: Database) -> None:
+    store = Endpoints(database)
+    store.create(endpoint())
+    store.activate(endpoint().id, 1, {})
+
+    def update(number: int) -> bool:
+        try:
+            store.add_generation("churn", config(str(number)), number)
+        except errors.ResourceConflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(update, range(16))) == 1
+
+
+def test_a_failed_update_leaves_what_serves(database: Database) -> None:
+    store = Endpoints(database)
+    store.create(endpoint())
+    store.activate(endpoint().id, 1, {})
+    store.add_generation("churn", config("2"), 6)
+    assert store.fail(endpoint().id, 2, "no such module", {"churn-2": "no such module"})
+    found = store.get("churn")
+    assert found.wanted is not None and found.wanted.outcome is Outcome.FAILED
+    assert found.serving is not None and found.serving.number == 1
+    assert not store.fail(endpoint().id, 2, "again", {})
+
+
+def test_an_outdated_generation_cannot_become_serving(database: Database) -> None:
+    store = Endpoints(database)
+    store.create(endpoint())
+    store.activate(endpoint().id, 1, {})
+    store.add_generation("churn", config("2"), 6)
+    assert not store.activate(endpoint().id, 1, {})
+
+
+def test_a_deleted_name_is_free_at_once_and_control_still_sees_the_old_one(database: Database) -> None:
+    store = Endpoints(database)
+    store.create(endpoint())
+    store.delete("churn", 9)
+    again = Endpoint("f" * 32, "churn", "admin", 10, 10)
+    store.create(again)
+    assert [item.id for item in store.all()] == [again.id]
+    assert {item.id: item.deleted for item in store.everything()} == {endpoint().id: True, again.id: False}
+    store.forget(endpoint().id)
+    store.forget(again.id)
+    assert [item.id for item in store.everything()] == [again.id], "only a deleted endpoint is forgotten"
+
+
+def test_tags_are_added_and_deleted_together(database: Database) -> None:
+    store = Endpoints(database)
+    store.create(endpoint())
+    assert store.change_tags("churn", {"a": "1"}, ["team"]) == {"a": "1", "bare": None}
+    assert store.get("churn").tags == {"a": "1", "bare": None}
+
+
+def test_stopping_takes_the_endpoint_out_of_routing_and_a_new_wish_starts_it(database: Database) -> None:
+    store = Endpoints(database)
+    store.create(endpoint())
+    store.activate(endpoint().id, 1, {})
+    store.stop("churn", 7)
+    assert routing.read(database).endpoints["churn"].state == "STOPPED"
+    store.add_generation("churn", config(), 8)
+    assert not store.get("churn").stopped
+
+
+def test_routing_lists_ready_replicas_and_its_revision_grows(database: Database) -> None:
+    store, replicas = Endpoints(database), Replicas(database)
+    store.create(endpoint())
+    store.activate(endpoint().id, 1, {})
+    key = config().served_entities[0].deployment_key(endpoint().id)
+    replicas.add(Replica("r1", endpoint().id, key, "churn-1", ReplicaState.STARTING, 3, slots=2))
+    before = routing.read(database)
+    assert before.endpoints["churn"].entities[0].replicas == ()
+    assert replicas.move("r1", ReplicaState.READY, address="unix:/x", ready_at=4)
+    after = routing.read(database)
+    assert after.revision > before.revision
+    assert [r.address for r in after.endpoints["churn"].entities[0].replicas] == ["unix:/x"]
+    assert after.endpoints["churn"].entities[0].traffic_percentage == 100
+    assert replicas.move("r1", ReplicaState.FAILED, message="killed", ended_at=5)
+    assert routing.read(database).endpoints["churn"].entities[0].problem == "killed"
+
+
+def test_a_replica_makes_only_allowed_moves(database: Database) -> None:
+    Endpoints(database).create(endpoint())
+    replicas = Replicas(database)
+    replicas.add(Replica("r1", endpoint().id, "k", "churn-1", ReplicaState.STARTING, 3))
+    assert not replicas.move("r1", ReplicaState.DRAINING)
+    assert replicas.move("r1", ReplicaState.STOPPED, ended_at=4)
+    assert not replicas.move("r1", ReplicaState.READY)
+    assert replicas.prune(4) == 0
+    assert replicas.prune(5) == 1
+    assert replicas.of_endpoint(endpoint().id) == []
+
+
+def test_loads_are_summed_and_dead_servers_do_not_count(database: Database) -> None:
+    activity = Activity(database)
+    activity.report("a", [Load("k", 2, 1, 100)], 1000)
+    activity.report("b", [Load("k", 3, 0, 200)], 2000)
+    activity.report("b", [Load("k", 4, 0, 250)], 2100)
+    assert activity.loads(1500) == {"k": Load("k", 4, 0, 250)}
+    assert activity.loads(500) == {"k": Load("k", 6, 1, 250)}
+    activity.demand("e", "k", 7)
+    activity.demand("e", "k", 8)
+    assert activity.demands() == {"k": 8}
+    activity.prune(frozenset(), 0)
+    assert activity.demands() == {} and activity.loads(0) == {}
+
+
+def test_a_lease_has_one_holder_until_it_runs_out(database: Database) -> None:
+    assert leases.acquire(database, leases.Claim("control", "a", 0, 100))
+    assert not leases.acquire(database, leases.Claim("control", "b", 50, 100))
+    assert leases.acquire(database, leases.Claim("control", "a", 90, 100))
+    assert not leases.acquire(database, leases.Claim("control", "b", 150, 100))
+    assert leases.acquire(database, leases.Claim("control", "b", 191, 100))
+    leases.release(database, "control", "b")
+    assert leases.acquire(database, leases.Claim("control", "a", 192, 100))
+
+
+def test_a_fact_is_set_by_whoever_comes_first(database: Database) -> None:
+    assert leases.fact_or_set(database, "x", "1") == "1"
+    assert leases.fact_or_set(database, "x", "2") == "1"
+    leases.set_fact(database, "x", "3")
+    assert leases.fact(database, "x") == "3"

@@ -1,0 +1,271 @@
+"""A real house for scenario tests: `headgate serve` as a process, its parts by role, and ways to kill them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from headgate import settings as settings_module
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "scenario-token"
+
+
+def until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
+    """The first true value of `condition`; fails with `what` when there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """This process's environment without what would leak into a house or a client."""
+    dropped = ("DATABRICKS_", "MLFLOW_", "HEADGATE_", "PYTHONDONTWRITEBYTECODE", "PYTEST_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    return kept | {"PYTHONPATH": str(ROOT / "src")} | more
+
+
+class House:
+    """One data directory and the server on it, started and stopped as often as wanted."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.settings = settings
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = data_dir.with_name(data_dir.name + ".log")
+
+    def start(self, timeout_s: float = 60.0) -> House:
+        environment = clean_environment(
+            HEADGATE_ADMIN_TOKEN=TOKEN,
+            HEADGATE_DATA_DIR=str(self.data_dir),
+            HEADGATE_PORT=str(self.port),
+            HEADGATE_ENVIRONMENTS_PYTHON_DOWNLOADS="never",
+            **self.settings,
+        )
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "headgate.cli.main", "serve"]
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.data_dir.parent)
+        until(self._started, f"the house is up; see {self.log}", timeout_s)
+        return self
+
+    def _started(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"serve ended:\n{self.log.read_text()[-4000:]}"
+        return self.healthy()
+
+    def healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.url + "/health", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def __enter__(self) -> House:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None:
+            assert self.stop() == 0
+
+    def stop(self, timeout_s: float = 60.0) -> int:
+        assert self.process is not None
+        self.process.terminate()
+        code = self.process.wait(timeout_s)
+        self.process = None
+        return code
+
+    def kill_everything(self) -> None:
+        """kill -9 of the supervisor and of everything it started, at once."""
+        assert self.process is not None
+        pids = [self.process.pid, *descendants(self.process.pid)]
+        for pid in pids:
+            _kill(pid)
+        self.process.wait(10)
+        self.process = None
+        until(lambda: not any(alive(pid) for pid in pids), "everything is dead")
+
+    def pids(self, role: str) -> list[int]:
+        """Processes of a role: `server`, `control`, `agent` or `zygote`, oldest first."""
+        assert self.process is not None
+        mark = "headgate_worker.zygote" if role == "zygote" else f"headgate.app {role} "
+        # A forked replica has its zygote's command line.
+        replicas = set(self.replica_pids())
+        return sorted(pid for pid in descendants(self.process.pid) if mark in command_line(pid) and pid not in replicas)
+
+    def replica_pids(self) -> list[int]:
+        """Living processes that hold a model."""
+        return self.replica_pids_of(None)
+
+    def replica_pids_of(self, endpoint: str | None) -> list[int]:
+        """Living processes that hold a model of an endpoint (None: of any), from what the agent wrote about them."""
+        pids = []
+        for status in settings_module.load({"data_dir": self.data_dir}, environ={}).sockets.glob(
+            "replicas/*/status.json"
+        ):
+            try:
+                spec = json.loads(status.with_name("spec.json").read_text())
+                pid = json.loads(status.read_text())["pid"]
+            except (OSError, ValueError, KeyError):
+                continue
+            if alive(pid) and endpoint in (None, spec["endpoint_name"]):
+                pids.append(pid)
+        return sorted(pids)
+
+    def kill(self, pid: int) -> None:
+        """kill -9 and wait until it is gone."""
+        _kill(pid)
+        until(lambda: not alive(pid), f"process {pid} is dead")
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = TOKEN,
+        timeout_s: float = 60.0,
+        **headers: str,
+    ) -> Answer:
+        """One HTTP request; never raises for an error status."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        request = urllib.request.Request(self.url + path, data=data, method=method, headers=sent)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+                return Answer(answer.status, dict(answer.headers), answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, dict(error.headers), error.read())
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """A call of the serving-endpoints API that must succeed; its JSON."""
+        answer = self.request(method, "/api/2.0/serving-endpoints" + path, body)
+        assert answer.status == 200, answer
+        return answer.json
+
+    def create(self, name: str, *entities: Mapping[str, Any], routes: Mapping[str, int] | None = None) -> Any:
+        """Creates an endpoint and waits until it is ready."""
+        self.api("POST", "", {"name": name, "config": config(*entities, routes=routes)})
+        return self.settled(name)
+
+    def update(self, name: str, *entities: Mapping[str, Any], routes: Mapping[str, int] | None = None) -> Any:
+        """Updates the config and waits until the update is over, whichever way."""
+        self.api("PUT", f"/{name}/config", config(*entities, routes=routes))
+        return self.settled(name, "NOT_UPDATING", "UPDATE_FAILED")
+
+    def settled(self, name: str, *states: str, timeout_s: float = 180.0) -> Any:
+        """The endpoint once its config_update is one of `states` (default NOT_UPDATING)."""
+        wanted = states or ("NOT_UPDATING",)
+
+        def look() -> Any:
+            found = self.api("GET", f"/{name}")
+            state = found["state"]["config_update"]
+            assert state in (*wanted, "IN_PROGRESS"), json.dumps(found, indent=1)
+            return found if state in wanted else None
+
+        return until(look, f"endpoint {name} is {wanted}", timeout_s)
+
+    def delete(self, name: str) -> None:
+        self.api("DELETE", f"/{name}")
+
+    def predict(self, name: str, body: Any, timeout_s: float = 60.0) -> Any:
+        """A prediction that must succeed; the whole answer."""
+        answer = self.request("POST", f"/serving-endpoints/{name}/invocations", body, timeout_s=timeout_s)
+        assert answer.status == 200, answer
+        return answer
+
+
+class Answer:
+    """Status, headers (lower case) and body of an HTTP answer."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.body = body
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def __repr__(self) -> str:
+        return f"<{self.status} {self.body[:2000].decode(errors='replace')}>"
+
+
+def config(*entities: Mapping[str, Any], routes: Mapping[str, int] | None = None) -> dict[str, Any]:
+    made: dict[str, Any] = {"served_entities": list(entities)}
+    if routes is not None:
+        made["traffic_config"] = {
+            "routes": [{"served_entity_name": name, "traffic_percentage": share} for name, share in routes.items()]
+        }
+    return made
+
+
+def entity(model: str, version: str = "1", **more: Any) -> dict[str, Any]:
+    """A served entity of `main.default.<model>`, Small, awake."""
+    sized = {} if "max_provisioned_concurrency" in more else {"workload_size": "Small"}
+    return {
+        "entity_name": f"main.default.{model}",
+        "entity_version": version,
+        "scale_to_zero_enabled": False,
+        **sized,
+        **more,
+    }
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below one, also those of dead parents that fell to it."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = [int(child) for child in task.read_text().split()]
+        except OSError:
+            continue
+        for child in children:
+            found += [child, *descendants(child)]
+    return found
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

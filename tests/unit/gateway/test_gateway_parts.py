@@ -1,0 +1,142 @@
+"""The gateway's pure and small parts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from headgate import errors
+from headgate.access.principals import Principal
+from headgate.domain.routing import EndpointRoute, EntityRoute, RoutingTable
+from headgate.gateway import pipeline
+from headgate.gateway.call import Call, Reply, Whole
+from headgate.gateway.plane import administrators_only
+from headgate.gateway.stages import choose, find_endpoint
+from headgate.gateway.stages.trace import request_id
+from headgate.settings import LimitSettings
+
+
+def endpoint(*shares: int, state: str = "READY", message: str = "") -> EndpointRoute:
+    entities = tuple(EntityRoute(f"e{i}", "m", "1", f"k{i}", share, 4) for i, share in enumerate(shares))
+    return EndpointRoute("id", "churn", state, entities, message)
+
+
+def a_call() -> Call:
+    return Call("churn", None, "POST", "/x", {}, b"", 0, 0.0, 0.0, lambda: None)
+
+
+class Said:
+    """A stage that writes down when it was entered and left."""
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        self._name, self._log = name, log
+
+    async def __call__(self, call: Call, next: Callable[[Call], Awaitable[Reply]]) -> Reply:
+        self._log.append(f"in {self._name}")
+        try:
+            return await next(call)
+        finally:
+            self._log.append(f"out {self._name}")
+
+
+class Answer:
+    async def __call__(self, call: Call, next: Callable[[Call], Awaitable[Reply]]) -> Reply:
+        return Reply(200, [], Whole(b"ok"), 2)
+
+
+def test_stages_run_in_order_down_once_and_up_once() -> None:
+    log: list[str] = []
+    answer = pipeline.compose([Said("a", log), Said("b", log), Answer()])
+    assert asyncio.run(answer(a_call())).status == 200
+    assert log == ["in a", "in b", "out b", "out a"]
+
+
+def test_a_pipeline_in_which_nobody_answers_says_so() -> None:
+    with pytest.raises(AssertionError, match="no stage answered POST /x"):
+        asyncio.run(pipeline.compose([Said("a", [])])(a_call()))
+
+
+def test_a_whole_body_is_one_chunk() -> None:
+    async def read() -> list[bytes]:
+        return [chunk async for chunk in Whole(b"body")]
+
+    assert asyncio.run(read()) == [b"body"]
+
+
+def test_request_ids_are_random_uuids() -> None:
+    rng = random.Random(1)
+    ids = [uuid.UUID(request_id(rng)) for _ in range(1000)]
+    assert len(set(ids)) == 1000
+    assert {(made.version, made.variant) for made in ids} == {(4, uuid.RFC_4122)}
+    assert {str(made)[19] for made in ids} == set("89ab")
+
+
+def test_traffic_follows_the_percentages() -> None:
+    route, rng = endpoint(70, 30, 0), random.Random(42)
+    counted = Counter(choose.by_share(route, rng).name for _ in range(10_000))  # type: ignore[union-attr]
+    assert 6_800 < counted["e0"] < 7_200
+    assert counted["e0"] + counted["e1"] == 10_000
+
+
+def test_the_same_seed_deals_the_same_way() -> None:
+    def deal() -> list[str]:
+        rng = random.Random(5)
+        return [choose.by_share(endpoint(50, 50), rng).name for _ in range(50)]  # type: ignore[union-attr]
+
+    assert deal() == deal()
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.5, 0.999999999999])
+def test_all_traffic_to_one_entity_never_goes_astray(draw: float) -> None:
+    class Fixed:
+        def random(self) -> float:
+            return draw
+
+    assert choose.by_share(endpoint(0, 100, 0), Fixed()).name == "e1"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("shares", [(), (0,), (0, 0)])
+def test_without_any_share_nobody_is_chosen(shares: tuple[int, ...]) -> None:
+    assert choose.by_share(endpoint(*shares), random.Random(1)) is None
+
+
+def test_an_entity_is_found_by_name_whatever_its_share() -> None:
+    assert choose.by_name(endpoint(100, 0), "e1").deployment_key == "k1"  # type: ignore[union-attr]
+    assert choose.by_name(endpoint(100, 0), "e2") is None
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "says"),
+    [
+        (RoutingTable(), errors.TemporarilyUnavailable, "is starting"),
+        (RoutingTable(1, {}), errors.EndpointNotFound, "does not exist"),
+        (RoutingTable(1, {"churn": endpoint(state="STOPPED")}), errors.InvalidState, "Start it"),
+        (
+            RoutingTable(1, {"churn": endpoint(state="NOT_READY")}),
+            errors.InvalidState,
+            "is not ready to take requests.",
+        ),
+        (RoutingTable(1, {"churn": endpoint(state="NOT_READY", message="no wheel")}), errors.InvalidState, "no wheel"),
+    ],
+)
+def test_an_endpoint_that_takes_no_requests_says_why(
+    table: RoutingTable, error: type[errors.HeadgateError], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        find_endpoint.find(table, "churn")
+
+
+def test_for_now_only_administrators_query() -> None:
+    assert administrators_only(Principal("1", "a", admin=True), endpoint(100))
+    assert not administrators_only(Principal("2", "b", admin=False), endpoint(100))
+
+
+def test_the_execution_limit_leaves_the_worker_time_to_answer_itself() -> None:
+    from headgate.gateway import links
+
+    assert 0 < links.OVERDUE_GRACE_S < LimitSettings().execution_s

@@ -1,0 +1,30 @@
+"""mlflow.deployments, oldest supported and current, deploys endpoints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.wire import clients
+from tests.wire.serving.conftest import Served
+
+pytestmark = pytest.mark.wire
+WALK = Path(__file__).with_name("mlflow_walk.py")
+OLD = ("mlflow==2.22.*", "sqlalchemy<2.1", "databricks-sdk>=0.59,<1", "scikit-learn")
+
+
+@pytest.mark.parametrize("requirements", [(), OLD], ids=["current", "2.22"])
+def test_mlflow_creates_updates_and_deletes_endpoints(served: Served, requirements: tuple[str, ...]) -> None:
+    python = clients.client_python(*requirements) if requirements else Path(sys.executable)
+    environ = {**served.environ(), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    seen: Any = clients.run_client(python, WALK.read_text(), environ).json()
+
+    assert seen["empty"] == []
+    assert seen["created"][0] == "walk"
+    assert (seen["listed"], seen["got"], seen["updated"]) == (["walk"], 1, 2)
+    assert seen["tags"] == {"tags": [{"key": "a", "value": "1"}]}
+    assert "Serving endpoint with name walk already exists" in seen["taken"]
+    assert seen["deleted"] == {}
+    assert "Serving endpoint with name walk not found" in seen["gone"][1]

@@ -1,0 +1,87 @@
+"""docs/reference/routes.md: every route of the public port, read from the application, and the data plane's few."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from tools.reference.markdown import code, table
+from tools.reference.markdown import page as make_page
+
+from headgate.api import app as api
+from headgate.api.model_registry import files, mlflow_registry
+
+INTRODUCTION = """All on the one public port. Every route works with and without a slash at its end; an unknown one is answered 404
+`ENDPOINT_NOT_FOUND`. Requests carry `Authorization: Bearer TOKEN`, but for `/health`, `/.well-known/` and signed URLs. The running
+server describes its REST routes at `GET /api/2.0/openapi.json`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`works` is false where the answer is only a clear "not yet"."""
+
+    method: str
+    path: str
+    family: str
+    summary: str = ""
+    works: bool = True
+
+
+# The gateway matches the first two by hand (tests/docs holds them against its docstring); its front answers the others.
+INVOCATIONS = "/serving-endpoints/{name}/invocations"
+SERVED_MODEL_INVOCATIONS = "/serving-endpoints/{name}/served-models/{served_model_name}/invocations"
+DATA_PLANE = (
+    Route("POST", INVOCATIONS, "Inference", "Query an endpoint; traffic is split as its config says."),
+    Route("POST", SERVED_MODEL_INVOCATIONS, "Inference", "Query one served entity, whatever the split."),
+    Route("GET", "/health", "Operation", "200 when requests can be served."),
+    Route("GET", "/metrics", "Operation", "Metrics of the whole server, see metrics.md."),
+)
+
+
+def page() -> str:
+    families: dict[str, list[Route]] = {}
+    for route in all_routes():
+        if route.works:
+            families.setdefault(route.family, []).append(route)
+    parts = [f"## {family}\n\n{_table(found)}" for family, found in families.items()]
+    refused = [route for route in all_routes() if not route.works]
+    parts.append(
+        f"## Not yet\n\nAnswered 501 `NOT_IMPLEMENTED` when they are asked for something.\n\n{_table(refused)}"
+    )
+    return make_page("Routes", INTRODUCTION, *parts)
+
+
+@functools.cache
+def all_routes() -> tuple[Route, ...]:
+    return (*DATA_PLANE, *_api_routes())
+
+
+def shape(path: str) -> str:
+    """The path without the names of its parameters, to compare paths by."""
+    return re.sub(r"\{[^}]*\}", "{}", path)
+
+
+def _api_routes() -> Iterator[Route]:
+    nobody = cast(Any, _Nobody())
+    registry = [mlflow_registry.routes(nobody), files.routes(nobody, nobody)]
+    app = api.create_app(nobody, registry, [files.signed_routes(nobody, nobody)])
+    for route in app.state.routes:
+        family = str(route.tags[0]).capitalize() if route.tags else "Other"
+        summary = (route.endpoint.__doc__ or "").strip().split("\n")[0]
+        for method in sorted(route.methods - {"HEAD"}):
+            yield Route(method, route.path, family, summary, works=route.include_in_schema)
+
+
+class _Nobody:
+    """Stands for everything that routes are handed; none of them is called here."""
+
+    def __getattr__(self, name: str) -> _Nobody:
+        return self
+
+
+def _table(found: list[Route]) -> str:
+    rows = [(route.method, code(re.sub(r":path\}", "}", route.path)), route.summary) for route in found]
+    return table(("", "Path", ""), rows)
