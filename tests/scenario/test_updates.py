@@ -99,11 +99,13 @@ def test_an_alias_is_resolved_when_it_is_deployed(house: House) -> None:
 def test_stop_and_start(house: House) -> None:
     house.create("paused", entity("versioned"))
     house.api("POST", "/paused/config:stop")
-    refused = house.request("POST", "/serving-endpoints/paused/invocations", BODY)
-    assert refused.status == 400 and "stopped" in refused.json["message"]
+    for _ in range(20):  # a connection each: whichever server process is met
+        refused = house.request("POST", "/serving-endpoints/paused/invocations", BODY)
+        assert refused.status == 400 and "stopped" in refused.json["message"]
     until(lambda: not house.replica_pids_of("paused"), "its replicas ended")
     house.api("POST", "/paused/config:start")
     found = house.settled("paused")
     assert found["config"]["config_version"] == 2
     assert house.predict("paused", BODY).json == {"predictions": ["one"]}
     house.delete("paused")
+    assert {house.request("POST", "/serving-endpoints/paused/invocations", BODY).status for _ in range(20)} == {404}

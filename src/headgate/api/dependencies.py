@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,6 +46,8 @@ class ApiDependencies:
     """Longest request body, files aside."""
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
     """Ids of endpoints, 32 hex digits."""
+    pause: Callable[[float], None] = time.sleep
+    """Blocks a handler's thread for so many seconds."""
 
 
 async def _given(request: Request) -> ApiDependencies:

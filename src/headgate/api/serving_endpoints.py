@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
 from headgate.access.principals import Principal
-from headgate.api import endpoint_shapes, endpoint_wishes
+from headgate.api import endpoint_shapes, endpoint_wishes, in_force
 from headgate.api.dependencies import ApiDependencies, Caller, Given
 from headgate.domain import endpoint_rules, state
 from headgate.domain.endpoint import Endpoint, Generation, Outcome
@@ -83,6 +83,7 @@ def delete(name: str, dependencies: Given) -> shown.Nothing:
     """Delete an endpoint."""
     find(dependencies, name)
     dependencies.endpoints.delete(name, dependencies.clock.now_ms())
+    in_force.wait_until_routed(dependencies)
     return shown.Nothing()
 
 
@@ -98,7 +99,9 @@ def stop(name: str, dependencies: Given) -> shown.Endpoint:
     """Stop an endpoint: it keeps its config and serves nothing."""
     endpoint = find(dependencies, name)
     endpoint_rules.check_stop(endpoint)
-    return answer(dependencies, dependencies.endpoints.stop(name, dependencies.clock.now_ms()))
+    stopped = dependencies.endpoints.stop(name, dependencies.clock.now_ms())
+    in_force.wait_until_routed(dependencies)
+    return answer(dependencies, stopped)
 
 
 def start(name: str, dependencies: Given) -> shown.Endpoint:

@@ -30,6 +30,10 @@ class Servers:
             if known.rowcount == 0:
                 connection.execute(sa.insert(_S).values(server_id=server_id, **values))
 
+    def newest_revision(self) -> int:
+        """The routing table that a server would read now."""
+        return self._database.revision("routing")
+
     def slowest_revision(self, now_ms: int) -> int | None:
         """The oldest routing table in use; None when no server was seen lately."""
         # One whose clock is far ahead would seem fresh long after its death.
