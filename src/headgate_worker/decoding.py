@@ -90,7 +90,7 @@ class BodyDecoder:
         from_type_hint = getattr(metadata, "_is_signature_from_type_hint", None)
         self._is_typed = bool(from_type_hint and from_type_hint())
         self._ignored = _SIBLINGS - self._params - frozenset(_names(self._schema, "inputs"))
-        self._parse = _parser()
+        self._parse = parser()
         self._by_type: Dict[str, Callable[[bytes], Request]] = {
             JSON: self._json,
             CSV: self._csv,
@@ -182,14 +182,16 @@ def _names(schema: Any, attribute: str) -> Tuple[str, ...]:
     return tuple(str(each.name) for each in getattr(schema, attribute, None) or () if each.name is not None)
 
 
-def _parser() -> Callable[[bytes], Any]:
+def parser(exact: bool = True) -> Callable[[bytes], Any]:
     """orjson where the environment has it; what it refuses (NaN, other encodings) or would round (integers beyond 64 bits)
-    is judged by `json`, as MLflow does."""
+    is judged by `json`, as MLflow does. Not `exact`: orjson alone, whose refusal is a ValueError."""
     try:
         import orjson
     except ImportError:
         return json.loads
     fast, long_number = orjson.loads, _LONG_NUMBER.search
+    if not exact:
+        return fast
 
     def parse(body: bytes) -> Any:
         if long_number(body):

@@ -10,10 +10,13 @@ import inspect
 import json
 import sys
 import traceback
-from typing import Any, Callable, Iterator, NamedTuple, Union
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
+from headgate_worker import proving
 from headgate_worker.decoding import JSON, BodyDecoder, Request, media_type, shortened
 from headgate_worker.encoding import AnswerEncoder, NotEncodable
+from headgate_worker.proving import FastPath, Proof
+from headgate_worker.rows import Rows
 
 TEXT, EVENTS = "text/plain", "text/event-stream"
 _UNEXPECTED = (
@@ -84,9 +87,11 @@ def error_event(message: str) -> bytes:
 
 
 class Scorer:
-    """Answers requests with one model."""
+    """Answers requests with one model: `score` by MLflow's own functions; `rows` and `answer` by the fast path, once `prove` has
+    found one that means the same."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, checked_fraction: float = 0.001) -> None:
+        """`checked_fraction`: of the requests on a native fast path, how many are also answered by MLflow and compared."""
         from mlflow.exceptions import MlflowException
         from mlflow.protos.databricks_pb2 import BAD_REQUEST
 
@@ -95,6 +100,88 @@ class Scorer:
         self._encoder = AnswerEncoder()
         self._predict = _call(model.predict)
         self._predict_stream = _call(model.predict_stream) if can_stream(model) else None
+        self._model = model
+        self._fast: Optional[FastPath] = None
+        self._check_every = max(1, int(1.0 / checked_fraction)) if checked_fraction > 0 else 0
+        self._unchecked = 0
+
+    @property
+    def joins(self) -> bool:
+        """Whether several `Rows` may be given to `answer` at once."""
+        return self._fast is not None and self._fast.joins
+
+    @property
+    def is_native(self) -> bool:
+        """Whether predictions run a library's own code on arrays, none of the user's."""
+        return self._fast is not None and self._fast.is_native
+
+    def prove(self, example: Optional[bytes]) -> Proof:
+        """Looks for a fast path and compares it with MLflow's; `rows`, `joins` and `is_native` are of use from then on. Called once.
+        `example`: the model's own, a JSON body."""
+        self._fast, proof = proving.prove(self._model, self._decoder, example)
+        return proof
+
+    def rows(self, content_type: str, body: bytes) -> Optional[Rows]:
+        """The request for `answer`; None when only `score` can answer it. Never raises."""
+        fast = self._fast
+        return None if fast is None else fast.decoder.rows(content_type, body)
+
+    def answer(self, batch: Sequence[Rows]) -> List[Answer]:
+        """One answer each, in the same order; several at once only with equal keys, and when it `joins`. Only `Cancelled` gets out."""
+        fast = self._fast
+        if fast is None:
+            return [self._whole(rows) for rows in batch]
+        if len(batch) == 1 and not fast.is_native:
+            return [self._alone(fast, batch[0])]
+        try:
+            items = fast.items(batch)
+            answers, start = [], 0
+            for rows in batch:
+                answers.append(
+                    Answer(200, JSON, self._encoder.encode({"predictions": items[start : start + rows.count]}))
+                )
+                start += rows.count
+        except Cancelled:
+            raise
+        except BaseException:
+            # Whatever it was, each request finds out for itself, and gets the message it would have got alone.
+            return [self._whole(rows) for rows in batch]
+        if fast.is_native and self._check_every:
+            self._unchecked += len(batch)
+            if self._unchecked >= self._check_every:
+                return self._checked(batch, answers)
+        return answers
+
+    def _checked(self, batch: Sequence[Rows], answers: List[Answer]) -> List[Answer]:
+        """The answers, one of them compared with MLflow's. If it differs, the fast path is over, and all are MLflow's."""
+        self._unchecked = 0
+        if self._whole(batch[0]) == answers[0]:
+            return answers
+        self._fast = None
+        sys.stderr.write(
+            "The fast path gave another answer than MLflow's own predict, so it is switched off until the replica is replaced."
+            " Answers stay right; they take longer. HEADGATE_NATIVE_PREDICT=off avoids the attempt.\n"
+        )
+        return [self._whole(rows) for rows in batch]
+
+    def _alone(self, fast: FastPath, rows: Rows) -> Answer:
+        """One request through the user's own code, which is called once, whether it fails or not."""
+        try:
+            data = fast.build([rows])
+        except Exception:
+            return self._whole(rows)
+        try:
+            return Answer(200, JSON, self._encoder.predictions(fast.predict(data)))
+        except self._mlflow_error as error:
+            _named(error, self._decoder.decode(JSON, rows.body).data)
+            return self._failure(error)
+        except BaseException as error:
+            return self._failure(error)
+
+    def _whole(self, rows: Rows) -> Answer:
+        outcome = self.score(rows.content_type, rows.body)
+        assert isinstance(outcome, Answer), "a body that asks for a stream is never decoded to rows"
+        return outcome
 
     def score(self, content_type: str, body: bytes) -> Union[Answer, Events]:
         """The answer, whatever happens; only `Cancelled` gets out."""
@@ -108,27 +195,27 @@ class Scorer:
             raw = self._of_model(request, self._predict)
             encode = self._encoder.unwrapped if request.is_unified else self._encoder.predictions
             return Answer(200, JSON, encode(raw))
-        except Cancelled:
-            raise
-        except self._mlflow_error as error:
+        except BaseException as error:
+            return self._failure(error)
+
+    def _failure(self, error: BaseException) -> Answer:
+        """The answer to a request that raised it. To be called where it is handled."""
+        if isinstance(error, Cancelled):
+            raise error
+        if isinstance(error, self._mlflow_error):
             return _error_answer(error)
-        except NotEncodable as error:
+        if isinstance(error, NotEncodable):
             return self._bad_request(
                 f"The model's answer cannot be written as JSON: {error}. Let predict return JSON-like values."
             )
-        except BaseException:
-            # Also SystemExit and KeyboardInterrupt: a model must not end the process of all others.
-            return self._bad_request(_UNEXPECTED, stack_trace=_logged_trace())
+        # Also SystemExit and KeyboardInterrupt: a model must not end the process of all others.
+        return self._bad_request(_UNEXPECTED, stack_trace=_logged_trace())
 
     def _of_model(self, request: Request, function: Callable[[Any, Any], Any]) -> Any:
         try:
             return function(request.data, request.params)
         except self._mlflow_error as error:
-            error.message = f"Failed to predict data '{shortened(request.data)}'. \nError: {error.message}"
-            if error.error_code == "INTERNAL_ERROR" and _raised_in(error) == "mlflow.models.utils":
-                error.error_code = (
-                    "BAD_REQUEST"  # MLflow before 2.12 blames itself when input does not fit the signature
-                )
+            _named(error, request.data)
             raise
 
     def _bad_request(self, message: str, **more: str) -> Answer:
@@ -164,6 +251,13 @@ def _call(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     if "params" in inspect.signature(function).parameters:
         return lambda data, params: function(data, params=params)
     return lambda data, params: function(data)
+
+
+def _named(error: Any, data: Any) -> None:
+    """Puts the data into the message of an MlflowException that `predict` raised, as MLflow's server does."""
+    error.message = f"Failed to predict data '{shortened(data)}'. \nError: {error.message}"
+    if error.error_code == "INTERNAL_ERROR" and _raised_in(error) == "mlflow.models.utils":
+        error.error_code = "BAD_REQUEST"  # MLflow before 2.12 blames itself when input does not fit the signature
 
 
 def _error_answer(error: Any) -> Answer:
