@@ -60,8 +60,10 @@ test: setup
 test-all: setup
 	HEADGATE_CI=1 $(AS_PIP) $(BIN)/python -m pytest $(ARGS)
 
+# Against the peers, each in an environment of its own below ~/.cache/headgate-bench; needs wrk. docs/performance.md
 bench: $(VENV)/.usage
-	@$(AS_PIP) $(BIN)/python -m bench.steady $(ARGS)
+	@$(AS_PIP) $(BIN)/python -m bench.compare $(ARGS)
+	@$(AS_PIP) $(BIN)/python -m bench.large
 
 docs: setup
 	$(BIN)/python -m tools.generate_docs
