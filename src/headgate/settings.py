@@ -39,6 +39,8 @@ class EnvironmentSettings:
     """Environments built at the same time."""
     retention_s: float = 7 * 86400.0
     """An environment no endpoint refers to is deleted after this time."""
+    unused_bytecode_bytes: int = 1024**3
+    """Compiled Python that no environment has now is kept for later ones up to this size; the longest unused goes first."""
 
 
 @dataclass(frozen=True, slots=True)

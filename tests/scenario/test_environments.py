@@ -16,6 +16,7 @@ from headgate.domain.environment import EnvironmentSpec
 from headgate.replicas.building import build as building
 from headgate.replicas.building.build import BuildFailed, Workshop
 from headgate.replicas.building.build_log import BuildLog
+from headgate.replicas.building.bytecode import BytecodeStore
 from headgate.replicas.environments import Environments
 from headgate.settings import EnvironmentSettings
 
@@ -30,8 +31,8 @@ for module in list(sys.modules.values()):
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def workshop(**settings: object) -> Workshop:
-    return Workshop(EnvironmentSettings(**settings), dict(os.environ))  # type: ignore[arg-type]
+def workshop(folder: Path, **settings: object) -> Workshop:
+    return Workshop(EnvironmentSettings(**settings), dict(os.environ), BytecodeStore(folder / "bytecode", 0))  # type: ignore[arg-type]
 
 
 def own_wheel(folder: Path) -> str:
@@ -53,7 +54,7 @@ def fail(spec: EnvironmentSpec, folder: Path, **settings: object) -> str:
     """Why that cannot be built; the build log must say the same."""
     (folder / "building").mkdir()
     with BuildLog(folder / "build.log") as log, pytest.raises(BuildFailed) as raised:
-        asyncio.run(building.build(workshop(**settings), spec, folder / "building", log))
+        asyncio.run(building.build(workshop(folder, **settings), spec, folder / "building", log))
     assert str(raised.value).splitlines()[0] in (folder / "build.log").read_text()
     return str(raised.value)
 
@@ -64,7 +65,7 @@ def test_an_environment_is_built_moved_locked_warmed_and_built_again_from_its_lo
     first = EnvironmentSpec(PYTHON, ("mlflow", "scikit-learn", wheel), model_path=str(model))
 
     async def scenario():
-        made = Environments(tmp_path / "environments", tmp_path / "logs", workshop(), changed=lambda key: None)
+        made = Environments(tmp_path / "environments", tmp_path / "logs", workshop(tmp_path), changed=lambda key: None)
         made.load()
         made.ensure(first)
         await until(lambda: made.observed()[first.key].state != "BUILDING", 240)
@@ -142,7 +143,9 @@ def test_an_index_that_is_away_is_named(tmp_path):
     os_environ = {**os.environ, "UV_HTTP_RETRIES": "0", "PIP_CONFIG_FILE": "/dev/null"}
     (tmp_path / "building").mkdir()
     made = Workshop(
-        EnvironmentSettings(uv_args=arguments), {k: v for k, v in os_environ.items() if k != "PIP_FIND_LINKS"}
+        EnvironmentSettings(uv_args=arguments),
+        {k: v for k, v in os_environ.items() if k != "PIP_FIND_LINKS"},
+        BytecodeStore(tmp_path / "bytecode", 0),
     )
     with BuildLog(tmp_path / "build.log") as log, pytest.raises(BuildFailed, match="index cannot be reached"):
         asyncio.run(building.build(made, EnvironmentSpec(PYTHON, ("six",)), tmp_path / "building", log))

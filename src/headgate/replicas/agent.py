@@ -19,6 +19,7 @@ from headgate.notices import Announcer
 from headgate.replicas import adoption, messages
 from headgate.replicas.agent_config import AgentConfig
 from headgate.replicas.building.build import Workshop
+from headgate.replicas.building.bytecode import BytecodeStore
 from headgate.replicas.control_socket import ControlSocket
 from headgate.replicas.environments import Environments
 from headgate.replicas.life import launch, limits
@@ -66,7 +67,11 @@ class Agent:
         self.environments = Environments(
             root=config.data_dir / "environments",
             logs=config.data_dir / "logs" / "builds",
-            workshop=Workshop(config.environments, config.environ),
+            workshop=Workshop(
+                config.environments,
+                config.environ,
+                BytecodeStore(config.data_dir / "bytecode", config.environments.unused_bytecode_bytes),
+            ),
             changed=lambda key: self._changed(),
         )
         self.zygotes = ZygotePool(config, self.environments)

@@ -120,6 +120,8 @@ class Environments:
             await asyncio.to_thread(_delete, self.root / key)
             logger.info("deleted environment %s: nobody refers to it", key)
             self.changed(key)
+        if expired:
+            await asyncio.to_thread(self.workshop.bytecode.prune)
         return expired
 
     async def close(self) -> None:
@@ -192,14 +194,14 @@ class Environments:
         """Compiles the rest of each new environment at the lowest priority, one at a time."""
         while True:
             key = await self._background.get()
-            folder = self.root / key
-            argv = (self.python(key), "-I", "-m", "compileall", "-q", "-q", "-j", "1", str(folder / "venv/lib"))
+            folder, store = self.root / key, self.workshop.bytecode
             try:
-                await commands.run_in_background(argv, commands.build_environ(self.workshop.environ), folder)
-            except (commands.CommandFailed, OSError):
-                pass  # some packages ship files that no Python can compile
+                await store.share_rest(folder, commands.build_environ(self.workshop.environ))
+            except (commands.CommandFailed, OSError) as error:
+                logger.warning("bytecode of environment %s: %s", key, getattr(error, "output", error))
             if self.is_ready(key):
                 _write_state(folder, {**(_read_state(folder) or {}), "compiled": True})
+            await asyncio.to_thread(store.prune)
 
 
 def python_of(folder: Path) -> str:

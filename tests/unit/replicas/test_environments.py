@@ -16,6 +16,7 @@ from headgate.domain.environment import EnvironmentSpec
 from headgate.replicas import environments
 from headgate.replicas.building import local
 from headgate.replicas.building.build import BuildFailed, Workshop
+from headgate.replicas.building.bytecode import BytecodeStore
 from headgate.replicas.environments import Environments
 from headgate.settings import EnvironmentSettings
 
@@ -55,7 +56,8 @@ def builder(monkeypatch) -> Builder:
 
 @contextlib.asynccontextmanager
 async def opened(folder: Path, **settings) -> AsyncIterator[Environments]:
-    workshop = Workshop(EnvironmentSettings(**settings), {"PATH": os.environ["PATH"]})
+    store = BytecodeStore(folder / "bytecode", 0)
+    workshop = Workshop(EnvironmentSettings(**settings), {"PATH": os.environ["PATH"]}, store)
     made = Environments(folder / "environments", folder / "logs", workshop, changed=lambda key: None)
     made.load()
     try:

@@ -20,6 +20,7 @@ from headgate.domain import model_files
 from headgate.domain.environment import EnvironmentSpec
 from headgate.replicas.building import commands, failure, interpreters, pip_configuration, warming
 from headgate.replicas.building.build_log import BuildLog
+from headgate.replicas.building.bytecode import BytecodeStore
 from headgate.replicas.building.commands import CommandFailed
 from headgate.settings import EnvironmentSettings
 
@@ -35,6 +36,7 @@ class Workshop:
     settings: EnvironmentSettings
     environ: Mapping[str, str]
     """The server's environment variables; a build sees few of them."""
+    bytecode: BytecodeStore
 
     def variables(self) -> dict[str, str]:
         """Environment variables of uv and of what it runs."""
@@ -64,10 +66,13 @@ async def build(workshop: Workshop, spec: EnvironmentSpec, folder: Path, log: Bu
 
 async def _steps(workshop: Workshop, spec: EnvironmentSpec, folder: Path, log: BuildLog) -> str:
     await _make_venv(workshop, spec, folder, log)
+    # Found out before packages are installed, which could put anything there.
+    interpreter = str((folder / "venv/bin/python").resolve())
     await _install(workshop, spec, folder, log)
     lock = await _freeze(workshop, spec, folder)
     log.write("installed:\n" + lock)
-    await _warm(workshop, spec, folder, log)
+    await _share_bytecode(workshop, spec, folder, (interpreter, log))
+    await _prove(workshop, spec, folder, log)
     return lock
 
 
@@ -77,7 +82,8 @@ async def _make_venv(workshop: Workshop, spec: EnvironmentSpec, folder: Path, lo
     present = interpreters.local(workshop.environ)
     may_download = workshop.settings.python_downloads != "never"
     try:
-        present += interpreters.from_uv(await commands.run((uv, *listing), env, folder))
+        if not interpreters.has_exactly(spec.python_version, present):  # asking uv may take seconds
+            present += interpreters.from_uv(await commands.run((uv, *listing), env, folder))
         python = interpreters.choose(spec.python_version, present, may_download=may_download)
     except interpreters.NoInterpreter as error:
         raise BuildFailed(str(error)) from error
@@ -128,13 +134,27 @@ async def _freeze(workshop: Workshop, spec: EnvironmentSpec, folder: Path) -> st
     return "\n".join(lines) + "\n"
 
 
-async def _warm(workshop: Workshop, spec: EnvironmentSpec, folder: Path, log: BuildLog) -> None:
-    """Imports the direct requirements once, which compiles them and proves that MLflow works there."""
-    names = [name for line in spec.requirements if (name := model_files.requirement_name(line))]
-    env = {name: value for name, value in workshop.variables().items() if not name.startswith("UV_")}
-    argv = (str(folder / "venv/bin/python"), "-I", "-W", "ignore", "-c", warming.IMPORT_ALL, *names)
-    log.write("importing the packages, which compiles them")
+async def _share_bytecode(workshop: Workshop, spec: EnvironmentSpec, folder: Path, told: tuple[str, BuildLog]) -> None:
+    interpreter, log = told
     try:
-        await commands.run(argv, env, folder, log)
+        log.write(await workshop.bytecode.share(interpreter, folder, _direct(spec), _plain_variables(workshop)))
+    except (CommandFailed, OSError) as error:
+        log.write(f"note: bytecode could not be made ahead: {getattr(error, 'output', error)}")
+
+
+async def _prove(workshop: Workshop, spec: EnvironmentSpec, folder: Path, log: BuildLog) -> None:
+    """Imports MLflow and the direct requirements once, which proves that MLflow works there."""
+    argv = (str(folder / "venv/bin/python"), "-I", "-W", "ignore", "-c", warming.IMPORT_ALL, *_direct(spec))
+    log.write("importing the packages")
+    try:
+        await commands.run(argv, _plain_variables(workshop), folder, log)
     except CommandFailed as error:
         raise BuildFailed(f"mlflow cannot be imported in the model's environment:\n{error.output[-2000:]}") from error
+
+
+def _direct(spec: EnvironmentSpec) -> list[str]:
+    return [name for line in spec.requirements if (name := model_files.requirement_name(line))]
+
+
+def _plain_variables(workshop: Workshop) -> dict[str, str]:
+    return {name: value for name, value in workshop.variables().items() if not name.startswith("UV_")}

@@ -52,6 +52,12 @@ def choose(wanted: str, present: Iterable[Interpreter], *, may_download: bool) -
     raise NoInterpreter(missing(wanted, known))
 
 
+def has_exactly(wanted: str, present: Iterable[Interpreter]) -> bool:
+    """Whether the very version is there, so that no other can be chosen."""
+    version = parse(wanted) if wanted else tuple(sys.version_info[:3])
+    return any(item.version == version for item in present)
+
+
 def missing(wanted: str, present: Iterable[Interpreter]) -> str:
     """The message for a Python that is not there."""
     versions = sorted({item.version for item in present if item.version >= OLDEST})

@@ -1,4 +1,4 @@
-"""What to import ahead: while an environment is built (so that no start compiles from source) and in a zygote before it has
+"""What to import ahead: once when an environment was built, to see that it works, and in a zygote before it has
 learned from its first replica. Pure but for `flavors_of`, which reads an MLmodel file."""
 
 from __future__ import annotations
@@ -30,16 +30,13 @@ def packages(name):
 
 for requirement in sys.argv[1:]:
     for top in packages(requirement)[:4]:
-        module = attempt(top) if top.isidentifier() else None
-        for public in list(getattr(module, "__all__", ()))[:200]:
-            path = getattr(module, "__path__", None)
-            if path and isinstance(public, str) and importlib.machinery.PathFinder.find_spec(f"{top}.{public}", path):
-                attempt(f"{top}.{public}")
+        if top.isidentifier():
+            attempt(top)
         flavor = {"torch": "pytorch"}.get(top, top)
         if importlib.util.find_spec(f"mlflow.{flavor}"):
             attempt(f"mlflow.{flavor}")
 """
-"""Program run by an environment's Python with the names of its direct requirements: imports them, which leaves bytecode."""
+"""Program run by an environment's Python with the names of its direct requirements: proves that MLflow can be imported, notes what cannot."""
 
 _LIBRARIES = {
     "pytorch": "torch",

@@ -1,0 +1,312 @@
+"""Puts bytecode beside an environment's sources: shared from the store where it has the same content, else compiled on all cores.
+
+A program of its own, run by `bytecode` with the interpreter an environment is made from and `-I -S`: nothing of the environment
+is imported or executed, so the store holds only what that interpreter made of sources it has read itself. Standard library only,
+Python >= 3.9. Its argument is the path of a JSON file: {"sources", "store", "requirements", "everything", "processes"}.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import marshal
+import os
+import re
+import sys
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+Row = tuple[Any, ...]
+Work = Callable[[list[Row]], Iterator[Row]]
+
+_TAG = str(sys.implementation.cache_tag)
+_FLAVORS = {"torch": "pytorch"}
+"""MLflow flavors named unlike the package they are for."""
+_LINE = re.compile(rb"^(?:([ \t]+)(?=from |import )|(\w+)[^\n]*)", re.MULTILINE)
+"""An indented import, or a line that begins a statement of the module."""
+_IMPORT = re.compile(rb"from\s+(\.*)([\w.]*)\s+import\s+(\([^)]*\)|[^\n]*)|import\s+([^\n]*)")
+_CONDITIONAL = (b"if", b"else", b"elif", b"try", b"except", b"finally", b"with")
+
+
+class Source(NamedTuple):
+    """A source file as it was read."""
+
+    path: str
+    digest: str
+    """SHA-256 of its content."""
+    mtime: int
+    size: int
+
+    @property
+    def header(self) -> bytes:
+        """What CPython compares before it believes bytecode: magic number, kind, the source's time and size."""
+        numbers = (0, self.mtime & 0xFFFFFFFF, self.size & 0xFFFFFFFF)
+        return importlib.util.MAGIC_NUMBER + b"".join(number.to_bytes(4, "little") for number in numbers)
+
+
+def read(path: str) -> tuple[Source, bytes]:
+    """A source and its content."""
+    with open(path, "rb") as file:
+        told = os.fstat(file.fileno())
+        content = file.read()
+    return Source(path, hashlib.sha256(content).hexdigest(), int(told.st_mtime), len(content)), content
+
+
+class Store:
+    """Bytecode by interpreter and content of the source: `<tag>-<magic>/<sha256>.<length>.pyc`.
+
+    The length tells a file that a crash of the machine cut short. A file's own time is that of the source in its header.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = os.path.join(folder, f"{_TAG}-{importlib.util.MAGIC_NUMBER.hex()}")
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        names = (name.split(".") for name in os.listdir(self._folder) if name.endswith(".pyc"))
+        self._lengths = {parts[0]: int(parts[1]) for parts in names}
+
+    def put_beside(self, source: Source) -> bool:
+        """Gives the source its bytecode from the store. False when the store has none."""
+        length = self._lengths.get(source.digest)
+        if length is None:
+            return False
+        blob = self._path(source.digest, length)
+        try:
+            told = os.stat(blob)
+            if told.st_size != length:
+                return False
+            _place(source, blob if int(told.st_mtime) == source.mtime else "", blob)
+        except FileNotFoundError:  # pruned a moment ago, or the whole environment has gone
+            return False
+        return True
+
+    def add(self, source: Source, content: bytes) -> bool:
+        """Compiles the source into the store. False when Python cannot compile it (templates, code for other versions)."""
+        try:
+            # The name is put right when the bytecode is loaded.
+            code = compile(content, os.path.basename(source.path), "exec", dont_inherit=True)
+            made = source.header + marshal.dumps(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+            return False
+        blob = self._path(source.digest, len(made))
+        _write(blob, made, source.mtime)
+        self._lengths[source.digest] = len(made)
+        return True
+
+    def _path(self, digest: str, length: int) -> str:
+        return os.path.join(self._folder, f"{digest}.{length}.pyc")
+
+
+def _place(source: Source, same: str, blob: str) -> None:
+    """Bytecode beside a source: a link to `same` if its header fits, else a copy of `blob` with the header that fits."""
+    folder, name = os.path.split(source.path)
+    target = os.path.join(folder, "__pycache__", f"{name[:-3]}.{_TAG}.pyc")
+    if same:
+        try:
+            _link(same, target)
+            return
+        except FileExistsError:
+            if _is_valid(target, source):
+                return
+        except FileNotFoundError:
+            raise
+        except OSError:
+            pass  # another file system, or too many links to an empty module
+    with open(blob, "rb") as file:
+        content = file.read()
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    _write(target, source.header + content[16:], source.mtime)
+
+
+def _link(blob: str, target: str) -> None:
+    try:
+        os.link(blob, target)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.link(blob, target)
+
+
+def _is_valid(target: str, source: Source) -> bool:
+    try:
+        with open(target, "rb") as file:
+            return file.read(16) == source.header
+    except OSError:
+        return False
+
+
+def _write(path: str, content: bytes, mtime: int) -> None:
+    temporary = f"{path}.{os.getpid()}.tmp"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o444)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+    os.utime(temporary, (mtime, mtime))
+    os.replace(temporary, path)
+
+
+def imports(content: bytes, package: str) -> set[str]:
+    """Modules a source imports when it is imported, roughly: what functions import later and only type checkers see is left out."""
+    found: set[str] = set()
+    inside = b""
+    for line in _LINE.finditer(content):
+        if line.group(2) is not None:
+            inside = b"" if b"TYPE_CHECKING" in line.group() else line.group(2)
+        if inside in (b"from", b"import") or (line.group(1) and inside in _CONDITIONAL):
+            start = line.end() if line.group(1) else line.start()
+            statement = _IMPORT.match(content, start)
+            if statement is not None:
+                found.update(_named(statement, package))
+    return found
+
+
+def _named(statement: re.Match[bytes], package: str) -> Iterator[str]:
+    dots, module, names, modules = (part.decode("utf-8", "replace") if part else "" for part in statement.groups())
+    if modules:
+        yield from (item.split()[0] for item in modules.split("#")[0].split(",") if item.split())
+        return
+    if dots:
+        above = package.rsplit(".", len(dots) - 1)[0] if len(dots) > 1 else package
+        module = f"{above}.{module}" if module else above
+    yield module
+    for name in re.findall(r"(?:^|,)[\s(]*(\w+)", re.sub(r"#[^\n]*", "", names)):
+        yield f"{module}.{name}"
+
+
+def modules_of(sources: str, paths: Iterable[str]) -> dict[str, str]:
+    """Path by dotted name of the modules below a folder on sys.path."""
+    found = {}
+    for path in paths:
+        name = path[len(sources) + 1 : -3].replace(os.sep, ".")
+        found[name[: -len(".__init__")] if name.endswith(".__init__") else name] = path
+    return found
+
+
+def reachable(modules: dict[str, str], wanted: Iterable[str]) -> set[str]:
+    """Paths of what is imported when `wanted` is, as far as the sources tell."""
+    queue, seen = deque(wanted), set()
+    paths = set()
+    while queue:
+        name = queue.popleft()
+        if name in seen:
+            continue
+        seen.add(name)
+        parent = name.rpartition(".")[0]
+        if parent:
+            queue.append(parent)
+        path = modules.get(name)
+        if path is not None:
+            paths.add(path)
+            package = name if path.endswith("__init__.py") else parent
+            with open(path, "rb") as file:
+                queue.extend(imports(file.read(), package) - seen)
+    return paths
+
+
+def entrances(sources: str, modules: dict[str, str], requirements: Iterable[str]) -> Iterator[str]:
+    """What a model with these direct requirements imports first: MLflow, their packages, the modules those name, the flavors."""
+    yield from ("mlflow.pyfunc", "mlflow.pyfunc.model", "mlflow.pyfunc.scoring_server")
+    folders = {_normal(name.split("-")[0]): name for name in os.listdir(sources) if name.endswith(".dist-info")}
+    for requirement in requirements:
+        for top in _packages(os.path.join(sources, folders.get(_normal(requirement), ""))):
+            yield top
+            yield f"mlflow.{_FLAVORS.get(top, top)}"
+            if top in modules:
+                with open(modules[top], encoding="utf-8", errors="replace") as file:
+                    public = set(re.findall(r"[\"']([A-Za-z]\w*)[\"']", file.read()))
+                yield from (f"{top}.{name}" for name in public if f"{top}.{name}" in modules)
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _packages(dist_info: str) -> list[str]:
+    """Top-level packages of an installed distribution."""
+    for name, pattern in (("top_level.txt", r"^(\w+)\s*$"), ("RECORD", r"^(\w+)/__init__\.py,")):
+        try:
+            with open(os.path.join(dist_info, name), encoding="utf-8", errors="replace") as file:
+                found = re.findall(pattern, file.read(), re.MULTILINE)
+        except OSError:
+            continue
+        if found:
+            return sorted(set(found))[:4]
+    return []
+
+
+def begin(work: Work, shards: list[list[Row]]) -> list[int]:
+    """Starts `work` on each shard in a process of its own; the pipes their rows come through."""
+    pipes = []
+    for shard in shards:
+        ours, theirs = os.pipe()
+        if os.fork() == 0:
+            code = 1
+            try:
+                with open(theirs, "w") as file:
+                    json.dump(list(work(shard)), file)
+                code = 0
+            finally:
+                os._exit(code)
+        os.close(theirs)
+        pipes.append(ours)
+    return pipes
+
+
+def collect(pipes: list[int]) -> list[Row]:
+    """The rows, without those of a process that was killed (a source can crash the compiler)."""
+    rows: list[Row] = []
+    for pipe in pipes:
+        with open(pipe) as file:
+            try:
+                rows += json.load(file)
+            except ValueError:
+                pass
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            return rows
+
+
+def main() -> None:
+    """Entry; prints one line that tells what was done."""
+    with open(sys.argv[1], encoding="utf-8") as file:
+        told = json.load(file)
+    warnings.simplefilter("ignore")
+    sources, count, house = str(told["sources"]), int(told["processes"]), os.getpid()
+    store = Store(told["store"])
+    paths = [
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(sources)
+        if not folder.endswith("__pycache__")
+        for name in names
+        if name.endswith(".py")
+    ]
+
+    def share(shard: list[Row]) -> Iterator[Row]:
+        for (path,) in shard:
+            source, _ = read(path)
+            if not store.put_beside(source):
+                yield path, source.size
+
+    def make(shard: list[Row]) -> Iterator[Row]:
+        for path, _ in shard:
+            if os.getppid() != house:
+                return  # the build was ended
+            source, content = read(path)
+            if (store.put_beside(source) or store.add(source, content)) and store.put_beside(source):
+                yield (path,)
+
+    missing = collect(begin(share, [[(path,) for path in paths[start::count]] for start in range(count)]))
+    now = missing
+    if missing and not told["everything"]:
+        modules = modules_of(sources, paths)
+        chosen = reachable(modules, entrances(sources, modules, told["requirements"]))
+        now = [row for row in missing if row[0] in chosen]
+    now.sort(key=lambda row: -int(row[1]))
+    made = collect(begin(make, [now[start::count] for start in range(count)]))
+    print(f"bytecode: {len(paths) - len(missing)} files shared, {len(made)} of {len(missing)} others compiled")
+
+
+if __name__ == "__main__":
+    main()
