@@ -20,6 +20,7 @@ from typing import Any
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 STOP_DEADLINE_S = 15.0
+SETTLE_DEADLINE_S, SETTLE_WINDOW_S, IDLE_CORES = 60.0, 0.25, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,6 @@ class ServerProcess:
             self._process = subprocess.Popen(
                 launch.command, env=environ, cwd=launch.folder, stdout=out, stderr=out, start_new_session=True
             )
-        self._seen: set[int] = set()
 
     def wait_until_it_answers(self, launch: Launch, deadline_s: float = 120.0) -> Any:
         """The first 200's body, decoded. Raises RuntimeError when the process ends or takes too long."""
@@ -64,9 +64,17 @@ class ServerProcess:
     @property
     def pids(self) -> list[int]:
         """The process and its descendants, alive now."""
-        found = tree(self._process.pid)
-        self._seen.update(found)
-        return found
+        return tree(self._process.pid)
+
+    def wait_until_idle(self) -> None:
+        """Until the tree hardly uses CPU: a server goes on with requests whose client has left, which would slow the next one's round."""
+        deadline = time.monotonic() + SETTLE_DEADLINE_S
+        while time.monotonic() < deadline:
+            before = cpu_s(self.pids)
+            time.sleep(SETTLE_WINDOW_S)
+            if cpu_s(self.pids) - before <= IDLE_CORES * SETTLE_WINDOW_S:
+                return
+        print(f"  (pid {self._process.pid} did not come to rest in {SETTLE_DEADLINE_S:.0f} s)", flush=True)
 
     def stop(self) -> None:
         """SIGTERM to the first process, then SIGKILL to whatever of the tree is left."""

@@ -51,6 +51,11 @@ def test_there_is_no_ratio_without_both_sides(servers: list[str]) -> None:
     assert report.ratio(table, Target("light", 32, 12)) is None
 
 
+def test_a_peer_that_answered_nothing_makes_no_ratio() -> None:
+    table = report.lines([measured("headgate", 10), measured("mlflow", 0)])
+    assert report.ratio(table, Target("light", 32, 20, peer="mlflow")) is None
+
+
 def test_only_what_was_measured_is_judged() -> None:
     table = report.lines([measured("headgate", 1100, p99_ms=7.9), measured("mlserver", 100)])
     judged = report.verdicts(table)
