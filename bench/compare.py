@@ -124,7 +124,8 @@ def _start_peer(server: str, peer: Peer, work: Work, stack: ExitStack) -> Served
 def measure(work: Work, served: list[Served], wanted: argparse.Namespace) -> list[Measurement]:
     """All rounds with one model."""
     found = []
-    for one in served:
+    for one in served:  # a new environment of ours is still compiling its bytecode
+        one.process.wait_until_idle()
         one.measure(4, WARM_S)
     for connections in wanted.connections or CONNECTIONS[work.name]:
         for number in range(wanted.rounds):

@@ -81,6 +81,7 @@ def main() -> None:
         for case in CASES:
             house.register(models / case.model, f"main.bench.{case.model}")
             house.create_endpoint(case.model, f"main.bench.{case.model}")
+            house.process.wait_until_idle()
             print(line(case, house, models / case.model, rounds), flush=True)
 
 

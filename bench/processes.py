@@ -20,7 +20,7 @@ from typing import Any
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 STOP_DEADLINE_S = 15.0
-SETTLE_DEADLINE_S, SETTLE_WINDOW_S, IDLE_CORES = 60.0, 0.25, 0.1
+SETTLE_DEADLINE_S, SETTLE_WINDOW_S, IDLE_CORES = 180.0, 0.25, 0.1
 
 
 @dataclass(frozen=True, slots=True)
