@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import subprocess
 import sys
@@ -65,7 +66,14 @@ def test_an_environment_is_built_moved_locked_warmed_and_built_again_from_its_lo
     first = EnvironmentSpec(PYTHON, ("mlflow", "scikit-learn", wheel), model_path=str(model))
 
     async def scenario():
-        made = Environments(tmp_path / "environments", tmp_path / "logs", workshop(tmp_path), changed=lambda key: None)
+        tools = workshop(tmp_path)
+        made = Environments(
+            tmp_path / "environments",
+            tmp_path / "logs",
+            tools,
+            changed=lambda key: None,
+            prove=functools.partial(building.prove, tools),
+        )
         made.load()
         made.ensure(first)
         await until(lambda: made.observed()[first.key].state != "BUILDING", 240)

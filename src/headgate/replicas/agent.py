@@ -13,18 +13,22 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from headgate.domain.environment import EnvironmentSpec
 from headgate.notices import Announcer
 from headgate.replicas import adoption, messages
 from headgate.replicas.agent_config import AgentConfig
+from headgate.replicas.building import build, warming
 from headgate.replicas.building.build import Workshop
+from headgate.replicas.building.build_log import BuildLog
 from headgate.replicas.building.bytecode import BytecodeStore
 from headgate.replicas.control_socket import ControlSocket
 from headgate.replicas.environments import Environments
 from headgate.replicas.life import launch, limits
 from headgate.replicas.life.replica import Surroundings
-from headgate.replicas.life.zygote_pool import ZygotePool
+from headgate.replicas.life.zygote_pool import First, ZygotePool
 from headgate.replicas.roster import Roster
 from headgate.replicas.runtime import Observation
 
@@ -73,6 +77,7 @@ class Agent:
                 BytecodeStore(config.data_dir / "bytecode", config.environments.unused_bytecode_bytes),
             ),
             changed=lambda key: self._changed(),
+            prove=self._prove,
         )
         self.zygotes = ZygotePool(config, self.environments)
         self.roster = Roster(
@@ -123,6 +128,13 @@ class Agent:
 
     def _changed(self) -> None:
         self._announcer.announce("agent")
+
+    async def _prove(self, spec: EnvironmentSpec, folder: Path, log: BuildLog) -> None:
+        """The zygote that its first replicas will be forked from is the proof; where there is none, a process of its own."""
+        modules = warming.first_modules(folder, build.direct_requirements(spec))
+        log.write(f"starting its zygote with {', '.join(modules)}")
+        if not await self.zygotes.prove(spec.key, First(str(folder / "venv/bin/python"), modules)):
+            await build.prove(self.environments.workshop, spec, folder, log)
 
     def _observe(self, told: Mapping[str, Any]) -> dict[str, Any]:
         return messages.observation_to_json(Observation(self.environments.observed(), self.roster.observed()))

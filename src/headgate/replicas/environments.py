@@ -1,7 +1,7 @@
 """The environments of this machine: ensures, shares, remembers and deletes them. Called by the agent.
 
 An environment is the folder `<root>/<key>`; it exists if and only if its `state.json` says READY there. It is built in
-`<key>.building` and renamed as the last step, so a killed build leaves nothing that could be taken for an environment.
+`<key>.building`, renamed, proven to work where it is, and then called READY: a killed build leaves nothing that could be taken for one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -45,6 +45,8 @@ class Environments:
     workshop: Workshop
     changed: Callable[[str], None]
     """Called with the key after an environment's state changed."""
+    prove: Callable[[EnvironmentSpec, Path, BuildLog], Awaitable[None]]
+    """Imports MLflow in the built environment in that folder. Raises BuildFailed."""
     _known: dict[str, _Environment] = field(default_factory=dict)
     _background: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     _compiler: asyncio.Task[None] | None = None
@@ -159,23 +161,31 @@ class Environments:
             self.changed(spec.key)
 
     async def _build(self, spec: EnvironmentSpec) -> str:
-        folder = self.root / f"{spec.key}.building"
-        await asyncio.to_thread(_delete, folder)
-        folder.mkdir(parents=True)
+        building, folder = self.root / f"{spec.key}.building", self.root / spec.key
+        await asyncio.to_thread(_delete, building)
+        building.mkdir(parents=True)
         try:
             with BuildLog(self.logs / f"{spec.key}.log") as log:
-                own = self._local(spec, log)
-                lock = local.lock() if own else await build.build(self.workshop, spec, folder, log)
-            (folder / "lock.txt").write_text(lock)
-            (folder / "spec.json").write_text(json.dumps(asdict(spec)))
-            _write_state(
-                folder, {"state": "READY", "python": sys.executable if own else "venv/bin/python", "compiled": own}
-            )
-            await asyncio.to_thread(_delete, self.root / spec.key)
-            folder.rename(self.root / spec.key)
+                return await self._fill(spec, building, log)
         except BaseException:
+            await asyncio.to_thread(_delete, building)
             await asyncio.to_thread(_delete, folder)
             raise
+
+    async def _fill(self, spec: EnvironmentSpec, building: Path, log: BuildLog) -> str:
+        started, folder = time.monotonic(), self.root / spec.key
+        own = self._local(spec, log)
+        lock = local.lock() if own else await build.build(self.workshop, spec, building, log)
+        (building / "lock.txt").write_text(lock)
+        (building / "spec.json").write_text(json.dumps(asdict(spec)))
+        (building / "state.json").unlink(missing_ok=True)
+        await asyncio.to_thread(_delete, folder)
+        await asyncio.to_thread(building.rename, folder)
+        if not own:
+            await self.prove(spec, folder, log)
+        python = sys.executable if own else "venv/bin/python"
+        _write_state(folder, {"state": "READY", "python": python, "compiled": own})
+        log.write(f"ready after {time.monotonic() - started:.1f} s")
         if not own:
             self._background.put_nowait(spec.key)
         return lock

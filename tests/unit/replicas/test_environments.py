@@ -54,11 +54,17 @@ def builder(monkeypatch) -> Builder:
     return made
 
 
+async def works(spec, folder: Path, log) -> None:
+    """A proof that succeeds."""
+
+
 @contextlib.asynccontextmanager
-async def opened(folder: Path, **settings) -> AsyncIterator[Environments]:
+async def opened(folder: Path, prove=None, **settings) -> AsyncIterator[Environments]:
     store = BytecodeStore(folder / "bytecode", 0)
     workshop = Workshop(EnvironmentSettings(**settings), {"PATH": os.environ["PATH"]}, store)
-    made = Environments(folder / "environments", folder / "logs", workshop, changed=lambda key: None)
+    made = Environments(
+        folder / "environments", folder / "logs", workshop, changed=lambda key: None, prove=prove or works
+    )
     made.load()
     try:
         yield made
@@ -114,6 +120,26 @@ def test_a_failed_build_leaves_nothing_and_may_be_tried_again(tmp_path, builder,
             builder.error = None
             made.ensure(SPEC)
             await until_state(made, "READY")
+
+    asyncio.run(scenario())
+
+
+def test_an_environment_that_does_not_work_where_it_lies_is_never_ready_and_leaves_nothing(tmp_path, builder):
+    seen = []
+
+    async def prove(spec, folder: Path, log) -> None:
+        seen.append(folder)
+        assert (folder / "venv/bin/python").exists()
+        assert not (folder / "state.json").exists()  # a kill now leaves what the next start sweeps
+        raise BuildFailed("mlflow cannot be imported")
+
+    async def scenario():
+        builder.go.set()
+        async with opened(tmp_path, prove) as made:
+            made.ensure(SPEC)
+            assert "mlflow cannot be imported" in (await until_state(made, "FAILED")).message
+            assert seen == [made.root / SPEC.key]
+            assert list(made.root.iterdir()) == []
 
     asyncio.run(scenario())
 

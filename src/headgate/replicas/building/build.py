@@ -1,4 +1,4 @@
-"""Builds one environment with uv: venv, packages, lock, warmed bytecode. Called by `environments`, which makes it atomic.
+"""Builds one environment with uv: venv, packages, lock, bytecode; proves that it works. Called by `environments`, which makes it atomic.
 
 Everything it runs sees only `commands.build_environ`, and writes what it prints into the build log.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
-import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from uv import find_uv_bin
 
@@ -23,6 +23,8 @@ from headgate.replicas.building.build_log import BuildLog
 from headgate.replicas.building.bytecode import BytecodeStore
 from headgate.replicas.building.commands import CommandFailed
 from headgate.settings import EnvironmentSettings
+
+T = TypeVar("T")
 
 
 class BuildFailed(Exception):
@@ -46,12 +48,26 @@ class Workshop:
 
 async def build(workshop: Workshop, spec: EnvironmentSpec, folder: Path, log: BuildLog) -> str:
     """Fills `folder/venv` and returns the lock (`name==version` lines). Raises BuildFailed."""
-    started = time.monotonic()
     log.write(
         f"building environment {spec.key}: Python {spec.python_version or '(any)'}, {len(spec.requirements)} requirements"
     )
+    return await _bounded(workshop, log, _steps(workshop, spec, folder, log))
+
+
+async def prove(workshop: Workshop, spec: EnvironmentSpec, folder: Path, log: BuildLog) -> None:
+    """Imports MLflow and the direct requirements there, in a process of its own. Raises BuildFailed when MLflow cannot be."""
+    await _bounded(workshop, log, _import(workshop, spec, folder, log))
+
+
+def direct_requirements(spec: EnvironmentSpec) -> list[str]:
+    """Normalised names of the projects the model asks for itself."""
+    return [name for line in spec.requirements if (name := model_files.requirement_name(line))]
+
+
+async def _bounded(workshop: Workshop, log: BuildLog, work: Coroutine[None, None, T]) -> T:
+    """Work with the build's deadline, its failure in the log."""
     try:
-        lock = await within(workshop.settings.build_deadline_s, _steps(workshop, spec, folder, log))
+        return await within(workshop.settings.build_deadline_s, work)
     except asyncio.TimeoutError as error:
         deadline = workshop.settings.build_deadline_s
         reason = f"it took longer than {deadline:g} s (setting environments.build_deadline_s)"
@@ -60,8 +76,6 @@ async def build(workshop: Workshop, spec: EnvironmentSpec, folder: Path, log: Bu
     except BuildFailed as error:
         log.write(f"failed: {error}")
         raise
-    log.write(f"ready after {time.monotonic() - started:.1f} s")
-    return lock
 
 
 async def _steps(workshop: Workshop, spec: EnvironmentSpec, folder: Path, log: BuildLog) -> str:
@@ -71,8 +85,11 @@ async def _steps(workshop: Workshop, spec: EnvironmentSpec, folder: Path, log: B
     await _install(workshop, spec, folder, log)
     lock = await _freeze(workshop, spec, folder)
     log.write("installed:\n" + lock)
-    await _share_bytecode(workshop, spec, folder, (interpreter, log))
-    await _prove(workshop, spec, folder, log)
+    try:
+        names = direct_requirements(spec)
+        log.write(await workshop.bytecode.share(interpreter, folder, names, _plain_variables(workshop)))
+    except (CommandFailed, OSError) as error:
+        log.write(f"note: bytecode could not be made ahead: {getattr(error, 'output', error)}")
     return lock
 
 
@@ -134,26 +151,13 @@ async def _freeze(workshop: Workshop, spec: EnvironmentSpec, folder: Path) -> st
     return "\n".join(lines) + "\n"
 
 
-async def _share_bytecode(workshop: Workshop, spec: EnvironmentSpec, folder: Path, told: tuple[str, BuildLog]) -> None:
-    interpreter, log = told
-    try:
-        log.write(await workshop.bytecode.share(interpreter, folder, _direct(spec), _plain_variables(workshop)))
-    except (CommandFailed, OSError) as error:
-        log.write(f"note: bytecode could not be made ahead: {getattr(error, 'output', error)}")
-
-
-async def _prove(workshop: Workshop, spec: EnvironmentSpec, folder: Path, log: BuildLog) -> None:
-    """Imports MLflow and the direct requirements once, which proves that MLflow works there."""
-    argv = (str(folder / "venv/bin/python"), "-I", "-W", "ignore", "-c", warming.IMPORT_ALL, *_direct(spec))
+async def _import(workshop: Workshop, spec: EnvironmentSpec, folder: Path, log: BuildLog) -> None:
+    argv = (str(folder / "venv/bin/python"), "-I", "-W", "ignore", "-c", warming.IMPORT_ALL, *direct_requirements(spec))
     log.write("importing the packages")
     try:
         await commands.run(argv, _plain_variables(workshop), folder, log)
     except CommandFailed as error:
         raise BuildFailed(f"mlflow cannot be imported in the model's environment:\n{error.output[-2000:]}") from error
-
-
-def _direct(spec: EnvironmentSpec) -> list[str]:
-    return [name for line in spec.requirements if (name := model_files.requirement_name(line))]
 
 
 def _plain_variables(workshop: Workshop) -> dict[str, str]:

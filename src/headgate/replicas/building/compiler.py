@@ -23,7 +23,7 @@ Row = tuple[Any, ...]
 Work = Callable[[list[Row]], Iterator[Row]]
 
 _TAG = str(sys.implementation.cache_tag)
-_FLAVORS = {"torch": "pytorch"}
+FLAVORS = {"torch": "pytorch"}
 """MLflow flavors named unlike the package they are for."""
 _LINE = re.compile(rb"^(?:([ \t]+)(?=from |import )|(\w+)[^\n]*)", re.MULTILINE)
 """An indented import, or a line that begins a statement of the module."""
@@ -206,23 +206,27 @@ def reachable(modules: dict[str, str], wanted: Iterable[str]) -> set[str]:
 def entrances(sources: str, modules: dict[str, str], requirements: Iterable[str]) -> Iterator[str]:
     """What a model with these direct requirements imports first: MLflow, their packages, the modules those name, the flavors."""
     yield from ("mlflow.pyfunc", "mlflow.pyfunc.model", "mlflow.pyfunc.scoring_server")
+    for top in packages(sources, requirements):
+        yield top
+        yield f"mlflow.{FLAVORS.get(top, top)}"
+        if top in modules:
+            with open(modules[top], encoding="utf-8", errors="replace") as file:
+                public = set(re.findall(r"[\"']([A-Za-z]\w*)[\"']", file.read()))
+            yield from (f"{top}.{name}" for name in public if f"{top}.{name}" in modules)
+
+
+def packages(sources: str, requirements: Iterable[str]) -> list[str]:
+    """Top-level packages of installed distributions, at most four each."""
     folders = {_normal(name.split("-")[0]): name for name in os.listdir(sources) if name.endswith(".dist-info")}
-    for requirement in requirements:
-        for top in _packages(os.path.join(sources, folders.get(_normal(requirement), ""))):
-            yield top
-            yield f"mlflow.{_FLAVORS.get(top, top)}"
-            if top in modules:
-                with open(modules[top], encoding="utf-8", errors="replace") as file:
-                    public = set(re.findall(r"[\"']([A-Za-z]\w*)[\"']", file.read()))
-                yield from (f"{top}.{name}" for name in public if f"{top}.{name}" in modules)
+    found = [folders[name] for name in map(_normal, requirements) if name in folders]
+    return [top for name in found for top in _top_level(os.path.join(sources, name))]
 
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _packages(dist_info: str) -> list[str]:
-    """Top-level packages of an installed distribution."""
+def _top_level(dist_info: str) -> list[str]:
     for name, pattern in (("top_level.txt", r"^(\w+)\s*$"), ("RECORD", r"^(\w+)/__init__\.py,")):
         try:
             with open(os.path.join(dist_info, name), encoding="utf-8", errors="replace") as file:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from headgate.domain import model_files
+from headgate.replicas.building import compiler
 
 IMPORT_ALL = """
 import importlib, importlib.util, sys
@@ -56,6 +57,17 @@ def zygote_modules(flavors: Iterable[str]) -> list[str]:
             found.append(name)
         elif "." not in name:  # a loader module that is not MLflow's is the user's own code
             found += [f"mlflow.{name}", _LIBRARIES.get(name, name)]
+    return list(dict.fromkeys(found))
+
+
+def first_modules(folder: Path, requirements: Iterable[str]) -> list[str]:
+    """The same for a new environment in `folder`, whose model is not known: MLflow and the flavors its requirements are for."""
+    sources = next((folder / "venv/lib").glob("python*/site-packages"), folder)
+    found = ["mlflow.pyfunc"]
+    for top in compiler.packages(str(sources), requirements):
+        flavor = compiler.FLAVORS.get(top, top)
+        if any((sources / "mlflow" / name).exists() for name in (f"{flavor}.py", f"{flavor}/__init__.py")):
+            found += [f"mlflow.{flavor}", top]
     return list(dict.fromkeys(found))
 
 

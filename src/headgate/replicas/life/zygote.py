@@ -45,6 +45,8 @@ class Zygote:
 
     def __init__(self, process: processes.Watched, writer: asyncio.StreamWriter) -> None:
         self.process = process
+        self.skipped: list[str] = []
+        """Modules it could not import, each with why."""
         self._writer = writer
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._forks: dict[str, asyncio.Future[dict[str, Any]]] = {}
@@ -153,6 +155,7 @@ class Zygote:
     def _hear(self, told: dict[str, Any]) -> None:
         operation = told.get("op")
         if operation == "ready" and not self._ready.done():
+            self.skipped = [str(item) for item in told.get("skipped") or ()]
             self._ready.set_result(None)
         elif operation == "forked":
             self._exits[int(told["pid"])] = asyncio.get_running_loop().create_future()

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 
 from headgate.replicas.agent_config import AgentConfig
@@ -25,6 +25,14 @@ logger = logging.getLogger(__name__)
 
 _START_DEADLINE_S = 120.0
 _REST_AFTER_FAILURE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first zygote of an environment that is not READY yet."""
+
+    python: str
+    modules: list[str]
 
 
 @dataclass(slots=True)
@@ -43,6 +51,8 @@ class _Seat:
     count: int = 0
     learned: bool = True
     """Import what a replica has reported; not if that makes the zygote one that must not be forked."""
+    first: First | None = None
+    """Made when its environment was built, before a replica asked for it."""
 
 
 @dataclass(slots=True)
@@ -70,6 +80,26 @@ class ZygotePool:
             raise ForkRefused(seat.reason)
         return await self._started(seat)
 
+    async def prove(self, environment_key: str, first: First) -> bool:
+        """Starts a new environment's zygote for replicas without variables. Whether it is there and could import MLflow."""
+        if not self.config.replicas.zygotes:
+            return False
+        self.drop(environment_key)
+        name = _name(environment_key, {})
+        seat = self._seats[name] = _Seat(name, environment_key, "", {}, first=first)
+        self._make_room()
+        try:
+            zygote = await self._started(seat)
+            if any(reason.startswith("mlflow.pyfunc:") for reason in zygote.skipped):
+                raise ForkRefused("it could not import mlflow.pyfunc")
+        except ForkRefused:
+            self.drop(environment_key)
+            return False
+        except BaseException:
+            self.drop(environment_key)
+            raise
+        return True
+
     def keep_warm(self, spec: ReplicaSpec) -> None:
         """Starts the zygote for such a replica without waiting, e.g. after one died or an agent took over."""
         if self.config.replicas.zygotes and self.environments.is_ready(spec.environment_key):
@@ -83,7 +113,7 @@ class ZygotePool:
 
     def refused(self, spec: ReplicaSpec) -> None:
         """A zygote refused to fork. If what it had learned to import is to blame, the next one imports the least."""
-        seat = self._seats.get(_name(spec))
+        seat = self._seats.get(_name_of(spec))
         learned = self.environments.warm_modules(spec.environment_key).exists()
         if seat is not None and seat.zygote is not None and seat.learned and learned:
             seat.learned = False
@@ -105,11 +135,20 @@ class ZygotePool:
         await asyncio.gather(*(zygote.kill() for zygote in zygotes))
 
     def _seat(self, spec: ReplicaSpec) -> _Seat:
-        name = _name(spec)
+        name = _name_of(spec)
         if name not in self._seats:
+            self._drop_unasked(spec.environment_key)
             self._seats[name] = _Seat(name, spec.environment_key, spec.model_path, dict(spec.environment_vars))
             self._make_room()
-        return self._seats[name]
+        seat = self._seats[name]
+        seat.model_path = seat.model_path or spec.model_path
+        return seat
+
+    def _drop_unasked(self, environment_key: str) -> None:
+        """The one made when the environment was built is of no use to replicas with variables."""
+        seat = self._seats.get(_name(environment_key, {}))
+        if seat is not None and not seat.model_path and seat.zygote is not None:
+            self._vacate(self._seats.pop(seat.name))
 
     def _make_room(self) -> None:
         while len(self._seats) > max(self.config.replicas.zygote_limit, 1):
@@ -160,12 +199,13 @@ class ZygotePool:
     async def _make(self, seat: _Seat) -> Zygote:
         seat.count += 1
         learned = self.environments.warm_modules(seat.environment_key)
+        first, seat.first = seat.first, None
         spec = ZygoteSpec(
             name=f"{seat.name}-{seat.count % 2}",
-            python=self.environments.python(seat.environment_key),
+            python=first.python if first else self.environments.python(seat.environment_key),
             environment_vars=seat.environment_vars,
             modules=warming.read_modules(learned) if seat.learned else [],
-            base_modules=warming.zygote_modules(warming.flavors_of(seat.model_path)),
+            base_modules=first.modules if first else warming.zygote_modules(warming.flavors_of(seat.model_path)),
         )
         zygote = await Zygote.start(self.config, spec, _START_DEADLINE_S)
         born_at = time.monotonic()
@@ -202,6 +242,10 @@ class ZygotePool:
         task.add_done_callback(self._tasks.discard)
 
 
-def _name(spec: ReplicaSpec) -> str:
-    own = json.dumps(dict(spec.environment_vars), sort_keys=True).encode()
-    return f"{spec.environment_key}-{hashlib.sha256(own).hexdigest()[:8]}"
+def _name_of(spec: ReplicaSpec) -> str:
+    return _name(spec.environment_key, spec.environment_vars)
+
+
+def _name(environment_key: str, variables: Mapping[str, str]) -> str:
+    own = json.dumps(dict(variables), sort_keys=True).encode()
+    return f"{environment_key}-{hashlib.sha256(own).hexdigest()[:8]}"
