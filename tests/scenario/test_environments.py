@@ -51,11 +51,16 @@ def own_wheel(folder: Path) -> str:
     return name
 
 
+async def built_and_proven(tools: Workshop, spec: EnvironmentSpec, folder: Path, log: BuildLog) -> None:
+    await building.build(tools, spec, folder, log)
+    await building.prove(tools, spec, folder, log)
+
+
 def fail(spec: EnvironmentSpec, folder: Path, **settings: object) -> str:
     """Why that cannot be built; the build log must say the same."""
     (folder / "building").mkdir()
     with BuildLog(folder / "build.log") as log, pytest.raises(BuildFailed) as raised:
-        asyncio.run(building.build(workshop(folder, **settings), spec, folder / "building", log))
+        asyncio.run(built_and_proven(workshop(folder, **settings), spec, folder / "building", log))
     assert str(raised.value).splitlines()[0] in (folder / "build.log").read_text()
     return str(raised.value)
 
