@@ -29,15 +29,19 @@ from __future__ import annotations
 import json
 import struct
 import time
-from typing import Any, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 VERSION = 1
 HEADER = struct.Struct("<IBBHI")
 META = struct.Struct("<I")
+_HEAD = struct.Struct("<IBBHII")
+"""Header and length of meta."""
 MAX_PAYLOAD = 256 * 1024 * 1024
 """A longer frame is a protocol error: the connection is closed."""
 
 HELLO, REQUEST, REPLY, CHUNK, STREAM, END, CANCEL, PING, PONG, DRAIN, LOG = range(1, 12)
+_WITH_META = (REQUEST, REPLY)
+_LARGE_BYTES = 64 * 1024
 
 
 class ProtocolError(Exception):
@@ -62,10 +66,15 @@ def encode_json(kind: int, request_id: int, value: Any) -> bytes:
     return encode(kind, request_id, json.dumps(value, separators=(",", ":")).encode())
 
 
+def encode_head(kind: int, request_id: int, meta: bytes, body_length: int) -> bytes:
+    """What goes before the body of a REQUEST or REPLY frame; `meta` is JSON bytes."""
+    length = len(meta)
+    return _HEAD.pack(META.size + length + body_length, kind, 0, 0, request_id, length) + meta
+
+
 def encode_with_meta(kind: int, request_id: int, meta: bytes, body: bytes) -> bytes:
     """A REQUEST or REPLY frame; `meta` is JSON bytes."""
-    header = HEADER.pack(META.size + len(meta) + len(body), kind, 0, 0, request_id)
-    return b"".join((header, META.pack(len(meta)), meta, body))
+    return encode_head(kind, request_id, meta, len(body)) + body
 
 
 def split_meta(payload: bytes) -> Tuple[Any, bytes]:
@@ -81,28 +90,77 @@ def split_meta(payload: bytes) -> Tuple[Any, bytes]:
 
 
 class Decoder:
-    """Turns received bytes into frames; keeps what is not complete yet."""
+    """Turns received bytes into frames; keeps what is not complete yet. Bytes of a large frame are copied once."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._parts: List[bytes] = []
+        """The beginning of the next frame, as it came."""
+        self._have, self._need = 0, 0
+        """Bytes in `_parts`, and how many it takes to go on."""
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """All frames complete after `data`. Raises ProtocolError for an impossible header."""
-        self._buffer += data
-        buffer, start = self._buffer, 0
-        try:
-            while len(buffer) - start >= HEADER.size:
-                length, kind, _, _, request_id = HEADER.unpack_from(buffer, start)
-                if length > MAX_PAYLOAD or not HELLO <= kind <= LOG:
-                    raise ProtocolError(f"impossible frame: kind {kind}, {length} bytes")
-                body, end = start + HEADER.size, start + HEADER.size + length
-                if len(buffer) < end:
-                    break
-                start = end
-                yield Frame(kind, request_id, bytes(memoryview(buffer)[body:end]))
-        finally:
-            if start:
-                del buffer[:start]
+        for kind, request_id, meta, body in self.split(data):
+            payload = META.pack(len(meta)) + meta + body if kind in _WITH_META else body
+            yield Frame(kind, request_id, payload)
+
+    def split(self, data: bytes) -> Iterator[Tuple[int, int, bytes, bytes]]:
+        """The same as (kind, request id, meta, body): meta is that of a REQUEST or REPLY, not parsed, and empty if its length
+        is impossible; all else is body."""
+        if self._parts:
+            self._parts.append(data)
+            self._have += len(data)
+            if self._have < self._need:
+                return
+            parts, self._parts = self._parts, []
+            if self._need > _LARGE_BYTES:
+                large, data = _joined(parts, self._have - self._need)
+                yield large
+            else:
+                data = b"".join(parts)
+        start, size, unpack = 0, len(data), HEADER.unpack_from
+        need = HEADER.size
+        while size - start >= HEADER.size:
+            length, kind, _, _, request_id = unpack(data, start)
+            if length > MAX_PAYLOAD or not HELLO <= kind <= LOG:
+                raise ProtocolError(f"impossible frame: kind {kind}, {length} bytes")
+            begin, end = start + HEADER.size, start + HEADER.size + length
+            if size < end:
+                need = end - start
+                break
+            start = end
+            if kind in _WITH_META:
+                meta = begin + META.size
+                body = meta + META.unpack_from(data, begin)[0] if meta <= end else end + 1
+                if body <= end:
+                    yield kind, request_id, data[meta:body], data[body:end]
+                    continue
+            yield kind, request_id, b"", data[begin:end]
+        if start < size:
+            self._parts, self._have, self._need = [data[start:]], size - start, need
+
+
+def _joined(parts: List[Any], beyond: int) -> Tuple[Tuple[int, int, bytes, bytes], bytes]:
+    """One frame that came in several parts, the last one with so many bytes `beyond` it; and those."""
+    first, last = parts[0], parts[-1]
+    _, kind, _, _, request_id = HEADER.unpack_from(first)
+    start, meta, has_meta = HEADER.size, b"", kind in _WITH_META
+    if has_meta and len(first) >= _HEAD.size:
+        body = _HEAD.size + META.unpack_from(first, HEADER.size)[0]
+        if body <= len(first):
+            start, meta, has_meta = body, first[_HEAD.size : body], False
+    end = len(last) - beyond
+    parts[0], parts[-1] = memoryview(first)[start:], memoryview(last)[:end]
+    whole = b"".join(parts)
+    if has_meta:
+        meta, whole = _apart(whole)
+    return (kind, request_id, meta, whole), last[end:]
+
+
+def _apart(payload: bytes) -> Tuple[bytes, bytes]:
+    """Meta, not parsed, and body; no meta if its length is impossible."""
+    end = META.size + META.unpack_from(payload)[0] if len(payload) >= META.size else len(payload) + 1
+    return (payload[META.size : end], payload[end:]) if end <= len(payload) else (b"", payload)
 
 
 def log_line(replica: str, stream: str, message: str, now: Optional[float] = None) -> str:

@@ -84,12 +84,8 @@ class Connection(asyncio.Protocol):
             call.request_id.encode(),
             left_ms if left_ms > 0 else 1,
         )
-        body, length = call.body, len(meta)
-        self._write(
-            protocol.HEADER.pack(protocol.META.size + length + len(body), protocol.REQUEST, 0, 0, number)
-            + protocol.META.pack(length)
-            + meta
-        )
+        body = call.body
+        self._write(protocol.encode_head(protocol.REQUEST, number, meta, len(body)))
         if body:
             self._out.append(body)
         exchange = self._pending[number] = Exchange(self, number, call.deadline_s, call.abort)
@@ -153,8 +149,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            for kind, number, payload in self._decoder.feed(data):
-                self._frame(kind, number, payload)
+            for kind, number, meta, body in self._decoder.split(data):
+                self._frame(kind, number, meta, body)
         except (protocol.ProtocolError, ValueError, KeyError, TypeError, struct.error) as error:
             self._why = f"replica {self.replica.id} broke the protocol: {error}"
             logger.error(self._why)
@@ -176,27 +172,25 @@ class Connection(asyncio.Protocol):
 
     # -- frames --------------------------------------------------------------------------------------------------
 
-    def _frame(self, kind: int, number: int, payload: bytes) -> None:
+    def _frame(self, kind: int, number: int, meta: bytes, body: bytes) -> None:
         if kind == protocol.HELLO:
-            return self._greet(orjson.loads(payload))
+            return self._greet(orjson.loads(body))
         exchange = self._pending.get(number)
         if exchange is None:
             return None  # of a request that nobody waits for any more
         if kind == protocol.REPLY:
-            (length,) = protocol.META.unpack_from(payload)
-            end = protocol.META.size + length
-            answer = _answer(exchange, orjson.loads(payload[protocol.META.size : end]), payload[end:])
+            answer = _answer(exchange, orjson.loads(meta), body)
             self._finish(exchange)
             self._settle(exchange, answer)
         elif kind == protocol.CHUNK and exchange.stream is not None:
-            exchange.stream.feed(payload)
+            exchange.stream.feed(body)
             if exchange.stream.size > STREAM_BUFFER_BYTES:
                 logger.warning("a client does not read its stream: it is cut off")
                 self.abandon(exchange)
                 exchange.abort()
         elif kind == protocol.STREAM and exchange.stream is None:
             exchange.stream = Stream(self.loop)
-            answer = _answer(exchange, orjson.loads(payload), b"")
+            answer = _answer(exchange, orjson.loads(body), b"")
             answer.stream = exchange.stream
             self._settle(exchange, answer)
         elif kind == protocol.END and exchange.stream is not None:

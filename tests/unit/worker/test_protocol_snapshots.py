@@ -88,6 +88,35 @@ def test_frames_are_found_again_however_the_bytes_arrive(step: int) -> None:
     assert [protocol.encode(*frame) for frame in frames] == [frame for _, frame, _ in SNAPSHOTS]
 
 
+@pytest.mark.parametrize("step", [1, 7, 12, 15, 16, 17, 30, 100, 65_536, 1_000_000])
+@pytest.mark.parametrize("size", [0, 10, 70_000, 300_000])
+def test_meta_and_body_of_frames_of_any_size_come_apart_however_the_bytes_arrive(step: int, size: int) -> None:
+    sent = [
+        (protocol.REQUEST, 1, b'{"a":1}', b"\x01\x02" * (size // 2)),
+        (protocol.CANCEL, 2, b"", b""),
+        (protocol.REPLY, 3, b"{}" + b" " * size, b""),
+        (protocol.CHUNK, 4, b"", b"x" * size),
+    ]
+    stream = b"".join(
+        protocol.encode_with_meta(kind, number, meta, body) if meta else protocol.encode(kind, number, body)
+        for kind, number, meta, body in sent * 2
+    )
+    step = max(step, len(stream) // 2000)
+    decoder = protocol.Decoder()
+    pieces = (stream[start : start + step] for start in range(0, len(stream), step))
+    assert [frame for piece in pieces for frame in decoder.split(piece)] == sent * 2
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x01", b"\xff\x00\x00\x00{}", b"\xff" * 100_000])
+@pytest.mark.parametrize("step", [1000, 200_000])
+def test_a_frame_whose_meta_cannot_be_found_has_none_and_the_next_one_is_read(payload: bytes, step: int) -> None:
+    stream = protocol.encode(protocol.REQUEST, 7, payload) + protocol.encode(protocol.PING, 8)
+    decoder = protocol.Decoder()
+    pieces = (stream[start : start + step] for start in range(0, len(stream), step))
+    frames = [frame for piece in pieces for frame in decoder.split(piece)]
+    assert frames == [(protocol.REQUEST, 7, b"", payload), (protocol.PING, 8, b"", b"")]
+
+
 def test_meta_and_body_come_apart_again() -> None:
     (frame,) = protocol.Decoder().feed(protocol.encode_with_meta(protocol.REQUEST, 1, b'{"a":1}', b"body"))
     assert protocol.split_meta(frame.payload) == ({"a": 1}, b"body")
