@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from itertools import chain, starmap
 from operator import itemgetter
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from headgate_worker.decoding import JSON, media_type, parser
 from headgate_worker.rows import Rows
@@ -36,51 +36,59 @@ class Column(NamedTuple):
 
 
 class Layout:
-    """Columns in the signature's order, and how their values are packed."""
+    """Columns in the signature's order, and how their values are packed: row after row, or column by column where there is text."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.names: List[str] = [column.name for column in columns]
         self.codes: str = "".join(column.code for column in columns)
         self.width = len(columns)
-        self.code = self.codes[0] if len(set(self.codes)) == 1 and self.codes[0] != "s" else ""
-        """The one code of all columns; "" when they differ, or are text."""
         self.is_text = "s" in self.codes
+        self.is_uniform = len(set(self.codes)) == 1 and not self.is_text
+        """Whether all columns are numbers of one type."""
         self.infers = all(code in "dq" for code in self.codes)
         """Whether pandas infers these very types from loose values."""
-        self._row = struct.Struct("=" + self.code * self.width) if self.code else None
+        form = f"{self.width}{self.codes[0]}" if self.is_uniform else self.codes
+        self._row = None if self.is_text else struct.Struct("=" + form)
+        self._checked = [(number, code) for number, code in enumerate(self.codes) if code in "?f"]
 
     def pack(self, rows: Sequence[Sequence[Any]]) -> Any:
-        """Rows of `width` values each → bytes, or one packed column each when types differ. Raises one of `_FAILURES`."""
+        """Rows of `width` values each → bytes; with text, one packed column each: bytes, or a list of str. Raises one of
+        `_FAILURES`."""
         if self._row is None:
-            return self.pack_columns(_transposed(rows, self.width))
-        if self.code == "?":
-            if set(map(type, chain.from_iterable(rows))) != {bool}:
-                raise ValueError("not booleans only")
-        elif self.code == "f":
-            _check_exact(list(chain.from_iterable(rows)))
+            if set(map(len, rows)) != {self.width}:
+                raise ValueError("rows of unequal length")
+            return tuple(map(_packed, self.codes, zip(*rows)))
+        if self._checked:
+            self._check(rows)
         pack = self._row.pack
         try:
             return pack(*rows[0]) if len(rows) == 1 else b"".join(starmap(pack, rows))
         except struct.error:
             return b"".join(starmap(pack, self._without_nulls(rows)))
 
-    def _without_nulls(self, rows: Sequence[Sequence[Any]]) -> List[List[Any]]:
-        if self.code not in "df" or not set(map(type, chain.from_iterable(rows))) <= _NUMBERS:
-            raise ValueError("not numbers")
-        return [[_NAN if value is None else value for value in row] for row in rows]
+    def _check(self, rows: Sequence[Sequence[Any]]) -> None:
+        """What struct would take and MLflow would not, or otherwise."""
+        if self.is_uniform:
+            _check_values(self.codes[0], list(chain.from_iterable(rows)))
+        else:
+            for number, code in self._checked:
+                _check_values(code, [row[number] for row in rows])
 
-    def pack_columns(self, columns: Sequence[Sequence[Any]]) -> Tuple[Any, ...]:
-        """Columns of equal length → one packed column each: bytes, or a list of str."""
-        return tuple(map(_packed, self.codes, columns))
+    def _without_nulls(self, rows: Sequence[Sequence[Any]]) -> List[List[Any]]:
+        """With NaN for null in columns of floats."""
+        if not set(map(type, chain.from_iterable(rows))) <= _NUMBERS:
+            raise ValueError("not numbers")
+        if self.is_uniform and self.codes[0] in "df":
+            return [[_NAN if value is None else value for value in row] for row in rows]
+        return [
+            [_NAN if value is None and code in "df" else value for value, code in zip(row, self.codes)] for row in rows
+        ]
 
 
 def _packed(code: str, values: Sequence[Any]) -> Any:
     if code == "s":
         return _texts(values)
-    if code == "?" and set(map(type, values)) != {bool}:
-        raise ValueError("not booleans only")
-    if code == "f":
-        _check_exact(values)
+    _check_values(code, values)
     form = f"={len(values)}{code}"
     try:
         return struct.pack(form, *values)
@@ -100,15 +108,13 @@ def _texts(values: Sequence[Any]) -> List[str]:
     return list(values)
 
 
-def _check_exact(values: Sequence[Any]) -> None:
-    if set(map(type, values)) != {float} and not all(value is None or -_EXACT <= value <= _EXACT for value in values):
-        raise ValueError("not exact")
-
-
-def _transposed(rows: Sequence[Sequence[Any]], width: int) -> List[Tuple[Any, ...]]:
-    if set(map(len, rows)) != {width}:
-        raise ValueError("rows of unequal length")
-    return list(zip(*rows))
+def _check_values(code: str, values: Sequence[Any]) -> None:
+    """Booleans are only booleans; whole numbers for 32-bit floats are exact on every way there."""
+    if code == "?" and set(map(type, values)) != {bool}:
+        raise ValueError("not booleans only")
+    if code == "f" and int in set(map(type, values)):
+        if not all(-_EXACT <= each <= _EXACT for each in values if type(each) is int):
+            raise ValueError("not exact")
 
 
 class RowsDecoder:

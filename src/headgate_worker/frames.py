@@ -19,29 +19,43 @@ class FrameBuilder:
 
         self._layout = layout
         self._numpy, self._pandas = numpy, pandas
-        self._types = [None if code == "s" else numpy.dtype(NUMPY_TYPES[code]) for code in layout.codes]
+        types = [numpy.dtype(NUMPY_TYPES.get(code, "O")) for code in layout.codes]
+        self._types = types
+        self._row_type = (
+            types[0] if layout.is_uniform else numpy.dtype([(f"f{n}", each) for n, each in enumerate(types)])
+        )
         # As pandas itself names the columns when it is given a dictionary; its text type depends on the version.
         self._columns = pandas.DataFrame({name: [0] for name in layout.names}).columns
 
     def array(self, values: Sequence[Any]) -> Any:
-        """(rows, columns) of a uniform layout, writable, joined from the values of one request or several. Columns lie one after
-        the other, as in a frame, so that libraries compute in the same order."""
-        packed = bytearray().join(values)
-        rows = self._numpy.frombuffer(packed, self._types[0]).reshape(-1, self._layout.width)
-        return rows if len(rows) == 1 else self._numpy.asfortranarray(rows)
+        """(rows, columns) of a layout without text, writable, joined from the values of one request or several; of 64-bit floats
+        where types differ. Columns lie one after the other, as in a frame, so that libraries compute in the same order."""
+        rows = self._joined(values)
+        if self._layout.is_uniform:
+            rows = rows.reshape(-1, self._layout.width)
+            return rows if len(rows) == 1 else self._numpy.asfortranarray(rows)
+        array = self._numpy.empty((len(rows), self._layout.width), order="F")
+        for number in range(self._layout.width):
+            array[:, number] = rows[f"f{number}"]
+        return array
 
     def frame(self, values: Sequence[Any]) -> Any:
         """The frame of one request or of several joined."""
-        if self._layout.code:
+        if self._layout.is_uniform:
             # The index is copied: a model may give its own frame's columns a name.
             return self._pandas.DataFrame(self.array(values), columns=self._columns.copy(), copy=False)
-        return self._pandas.DataFrame(
-            {name: self._column(number, values) for number, name in enumerate(self._layout.names)}
-        )
+        if self._layout.is_text:
+            columns = [self._column(number, values) for number in range(self._layout.width)]
+        else:
+            rows = self._joined(values)
+            columns = [rows[f"f{number}"] for number in range(self._layout.width)]
+        return self._pandas.DataFrame(dict(zip(self._layout.names, columns)))
+
+    def _joined(self, values: Sequence[Any]) -> Any:
+        return self._numpy.frombuffer(bytearray().join(values), self._row_type)
 
     def _column(self, number: int, values: Sequence[Any]) -> Any:
         parts = [columns[number] for columns in values]
-        kind = self._types[number]
-        if kind is None:
+        if self._layout.codes[number] == "s":
             return [text for part in parts for text in part]
-        return self._numpy.frombuffer(bytearray().join(parts), kind)
+        return self._numpy.frombuffer(bytearray().join(parts), self._types[number])
