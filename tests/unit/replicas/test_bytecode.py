@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib.util
 import marshal
 import os
@@ -183,6 +184,33 @@ def test_only_so_much_is_kept_of_what_no_environment_has_and_the_longest_unused_
     assert set(old) < {path.name for path in blobs(store)}
     assert store.prune() > 0
     assert {path.name for path in blobs(store)} == {path.name for path in blobs(store) if path.stat().st_nlink > 1}
+
+
+def test_files_that_cannot_be_read_or_compiled_stop_nothing(tmp_path, store):
+    folder = environment(tmp_path / "first", {"needed.py": "import broken, gone, deep", "broken.py": "def"})
+    source(folder, "gone.py").symlink_to("/nowhere")
+    source(folder, "deep.py").write_text("x = " + "-" * 100_000 + "1")
+    source(folder, "null.py").write_bytes(b"x = '\0'")
+    store.folder.mkdir()
+    assert "3 of " in share(store, folder)
+    share_rest(store, folder)
+    assert {path.name.split(".")[0] for path in folder.rglob("*.pyc")} == {"__init__", "needed"}
+    assert not list(store.folder.glob("*/*.tmp"))
+
+
+def test_without_hardlinks_the_bytecode_is_copied(tmp_path, store, monkeypatch):
+    folder = environment(tmp_path / "first", {"needed.py": "print('hello')"})
+    share(store, folder)
+    beside(source(folder)).unlink()
+    monkeypatch.setattr(compiler.os, "link", refuse_links)
+    told, _ = compiler.read(str(source(folder)))
+    assert compiler.Store(str(store.folder)).put_beside(told)
+    assert beside(source(folder)).stat().st_nlink == 1
+    assert f"{beside(source(folder))} matches" in printed(source(folder), "-v")
+
+
+def refuse_links(blob: str, target: str) -> None:
+    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
 
 def test_what_a_killed_compiler_left_in_the_store_is_swept(tmp_path, store, monkeypatch):

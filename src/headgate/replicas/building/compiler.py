@@ -64,8 +64,12 @@ class Store:
     def __init__(self, folder: str) -> None:
         self._folder = os.path.join(folder, f"{_TAG}-{importlib.util.MAGIC_NUMBER.hex()}")
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        names = (name.split(".") for name in os.listdir(self._folder) if name.endswith(".pyc"))
-        self._lengths = {parts[0]: int(parts[1]) for parts in names}
+        names = re.findall(r"^(\w+)\.(\d+)\.pyc$", "\n".join(os.listdir(self._folder)), re.MULTILINE)
+        self._lengths = {digest: int(length) for digest, length in names}
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._lengths
 
     def put_beside(self, source: Source) -> bool:
         """Gives the source its bytecode from the store. False when the store has none."""
@@ -139,10 +143,14 @@ def _is_valid(target: str, source: Source) -> bool:
 def _write(path: str, content: bytes, mtime: int) -> None:
     temporary = f"{path}.{os.getpid()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o444)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-    os.utime(temporary, (mtime, mtime))
-    os.replace(temporary, path)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+        os.utime(temporary, (mtime, mtime))
+        os.replace(temporary, path)
+    except OSError:  # the disk is full, or the environment has gone
+        os.unlink(temporary)
+        raise
 
 
 def imports(content: bytes, package: str) -> set[str]:
@@ -198,9 +206,16 @@ def reachable(modules: dict[str, str], wanted: Iterable[str]) -> set[str]:
         if path is not None:
             paths.add(path)
             package = name if path.endswith("__init__.py") else parent
-            with open(path, "rb") as file:
-                queue.extend(imports(file.read(), package) - seen)
+            queue.extend(imports(_content(path), package) - seen)
     return paths
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
 
 
 def entrances(sources: str, modules: dict[str, str], requirements: Iterable[str]) -> Iterator[str]:
@@ -209,10 +224,8 @@ def entrances(sources: str, modules: dict[str, str], requirements: Iterable[str]
     for top in packages(sources, requirements):
         yield top
         yield f"mlflow.{FLAVORS.get(top, top)}"
-        if top in modules:
-            with open(modules[top], encoding="utf-8", errors="replace") as file:
-                public = set(re.findall(r"[\"']([A-Za-z]\w*)[\"']", file.read()))
-            yield from (f"{top}.{name}" for name in public if f"{top}.{name}" in modules)
+        public = set(re.findall(rb"[\"']([A-Za-z]\w*)[\"']", _content(modules.get(top, ""))))
+        yield from (f"{top}.{name.decode()}" for name in public if f"{top}.{name.decode()}" in modules)
 
 
 def packages(sources: str, requirements: Iterable[str]) -> list[str]:
@@ -228,11 +241,7 @@ def _normal(name: str) -> str:
 
 def _top_level(dist_info: str) -> list[str]:
     for name, pattern in (("top_level.txt", r"^(\w+)\s*$"), ("RECORD", r"^(\w+)/__init__\.py,")):
-        try:
-            with open(os.path.join(dist_info, name), encoding="utf-8", errors="replace") as file:
-                found = re.findall(pattern, file.read(), re.MULTILINE)
-        except OSError:
-            continue
+        found = re.findall(pattern, _content(os.path.join(dist_info, name)).decode("utf-8", "replace"), re.MULTILINE)
         if found:
             return sorted(set(found))[:4]
     return []
@@ -289,17 +298,26 @@ def main() -> None:
 
     def share(shard: list[Row]) -> Iterator[Row]:
         for (path,) in shard:
-            source, _ = read(path)
-            if not store.put_beside(source):
-                yield path, source.size
+            try:
+                if store.is_empty:
+                    yield path, os.stat(path).st_size
+                    continue
+                source, _ = read(path)
+                if not store.put_beside(source):
+                    yield path, source.size
+            except OSError:
+                pass  # a broken link, or the environment has gone
 
     def make(shard: list[Row]) -> Iterator[Row]:
         for path, _ in shard:
             if os.getppid() != house:
                 return  # the build was ended
-            source, content = read(path)
-            if (store.put_beside(source) or store.add(source, content)) and store.put_beside(source):
-                yield (path,)
+            try:
+                source, content = read(path)
+                if (store.put_beside(source) or store.add(source, content)) and store.put_beside(source):
+                    yield (path,)
+            except OSError:
+                pass
 
     missing = collect(begin(share, [[(path,) for path in paths[start::count]] for start in range(count)]))
     now = missing
