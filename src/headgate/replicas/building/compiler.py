@@ -17,10 +17,10 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Row = tuple[Any, ...]
-Work = Callable[[list[Row]], Iterator[Row]]
+Work = Callable[[str], bool]
+"""What is done with a path, and whether it shall be reported."""
 
 _TAG = str(sys.implementation.cache_tag)
 FLAVORS = {"torch": "pytorch"}
@@ -190,10 +190,9 @@ def modules_of(sources: str, paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def reachable(modules: dict[str, str], wanted: Iterable[str]) -> set[str]:
+def reachable(modules: dict[str, str], wanted: Iterable[str]) -> Iterator[str]:
     """Paths of what is imported when `wanted` is, as far as the sources tell."""
     queue, seen = deque(wanted), set()
-    paths = set()
     while queue:
         name = queue.popleft()
         if name in seen:
@@ -204,10 +203,9 @@ def reachable(modules: dict[str, str], wanted: Iterable[str]) -> set[str]:
             queue.append(parent)
         path = modules.get(name)
         if path is not None:
-            paths.add(path)
+            yield path
             package = name if path.endswith("__init__.py") else parent
             queue.extend(imports(_content(path), package) - seen)
-    return paths
 
 
 def _content(path: str) -> bytes:
@@ -247,38 +245,61 @@ def _top_level(dist_info: str) -> list[str]:
     return []
 
 
-def begin(work: Work, shards: list[list[Row]]) -> list[int]:
-    """Starts `work` on each shard in a process of its own; the pipes their rows come through."""
-    pipes = []
-    for shard in shards:
+class Crew:
+    """Processes that take paths from one queue. A source that crashes the compiler costs one of them, and what it had done."""
+
+    def __init__(self, paths: list[str], processes: int) -> None:
+        self._paths, self._processes = paths, processes
+        self._numbers = {path: number for number, path in enumerate(paths)}
+        self._house = os.getpid()
+
+    def run(self, work: Work, paths: Iterable[str]) -> set[str]:
+        """The paths for which `work` was true. It begins with the first path, not with the last."""
+        queue, feed = os.pipe()
+        reports = [self._start(work, queue, feed) for _ in range(self._processes)]
+        os.close(queue)
+        try:
+            for path in paths:
+                os.write(feed, self._numbers[path].to_bytes(4, "little"))
+        except BrokenPipeError:
+            pass  # nobody is left
+        os.close(feed)
+        done = {self._paths[number] for report in reports for number in _numbers_in(report)}
+        for _ in reports:
+            os.wait()
+        return done
+
+    def _start(self, work: Work, queue: int, feed: int) -> int:
         ours, theirs = os.pipe()
         if os.fork() == 0:
             code = 1
             try:
+                os.close(feed)
+                done = [number for number in self._taken(queue) if self._attempt(work, number)]
                 with open(theirs, "w") as file:
-                    json.dump(list(work(shard)), file)
+                    json.dump(done, file)
                 code = 0
             finally:
                 os._exit(code)
         os.close(theirs)
-        pipes.append(ours)
-    return pipes
+        return ours
 
+    def _taken(self, queue: int) -> Iterator[int]:
+        # A pipe hands out whole what is smaller than its buffer, to one reader each.
+        while os.getppid() == self._house and (number := os.read(queue, 4)):
+            yield int.from_bytes(number, "little")
 
-def collect(pipes: list[int]) -> list[Row]:
-    """The rows, without those of a process that was killed (a source can crash the compiler)."""
-    rows: list[Row] = []
-    for pipe in pipes:
-        with open(pipe) as file:
-            try:
-                rows += json.load(file)
-            except ValueError:
-                pass
-    while True:
+    def _attempt(self, work: Work, number: int) -> bool:
         try:
-            os.wait()
-        except ChildProcessError:
-            return rows
+            return work(self._paths[number])
+        except OSError:
+            return False  # a broken link, or the environment has gone
+
+
+def _numbers_in(report: int) -> list[int]:
+    with open(report) as file:
+        text = file.read()
+    return [int(number) for number in json.loads(text or "[]")]
 
 
 def main() -> None:
@@ -286,8 +307,7 @@ def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as file:
         told = json.load(file)
     warnings.simplefilter("ignore")
-    sources, count, house = str(told["sources"]), int(told["processes"]), os.getpid()
-    store = Store(told["store"])
+    sources = str(told["sources"])
     paths = [
         os.path.join(folder, name)
         for folder, _, names in os.walk(sources)
@@ -295,38 +315,22 @@ def main() -> None:
         for name in names
         if name.endswith(".py")
     ]
+    store, crew = Store(told["store"]), Crew(paths, int(told["processes"]))
 
-    def share(shard: list[Row]) -> Iterator[Row]:
-        for (path,) in shard:
-            try:
-                if store.is_empty:
-                    yield path, os.stat(path).st_size
-                    continue
-                source, _ = read(path)
-                if not store.put_beside(source):
-                    yield path, source.size
-            except OSError:
-                pass  # a broken link, or the environment has gone
+    def is_missing(path: str) -> bool:
+        return not store.put_beside(read(path)[0])
 
-    def make(shard: list[Row]) -> Iterator[Row]:
-        for path, _ in shard:
-            if os.getppid() != house:
-                return  # the build was ended
-            try:
-                source, content = read(path)
-                if (store.put_beside(source) or store.add(source, content)) and store.put_beside(source):
-                    yield (path,)
-            except OSError:
-                pass
+    def was_made(path: str) -> bool:
+        source, content = read(path)
+        return (store.put_beside(source) or store.add(source, content)) and store.put_beside(source)
 
-    missing = collect(begin(share, [[(path,) for path in paths[start::count]] for start in range(count)]))
-    now = missing
+    missing = set(paths) if store.is_empty else crew.run(is_missing, paths)
+    now: Iterable[str] = missing
     if missing and not told["everything"]:
         modules = modules_of(sources, paths)
-        chosen = reachable(modules, entrances(sources, modules, told["requirements"]))
-        now = [row for row in missing if row[0] in chosen]
-    now.sort(key=lambda row: -int(row[1]))
-    made = collect(begin(make, [now[start::count] for start in range(count)]))
+        needed = reachable(modules, entrances(sources, modules, told["requirements"]))
+        now = (path for path in needed if path in missing)
+    made = crew.run(was_made, now) if missing else set()
     print(f"bytecode: {len(paths) - len(missing)} files shared, {len(made)} of {len(missing)} others compiled")
 
 
