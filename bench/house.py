@@ -23,7 +23,8 @@ READY_DEADLINE_S = 900.0  # building an environment downloads
 class House:
     """A running house; a context manager. Asked as a client asks it: registry over MLflow, the rest over the REST API."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, **settings: str) -> None:
+        """`settings` are environment variables (`HEADGATE_…`) besides the defaults."""
         self._temporary = tempfile.TemporaryDirectory(prefix="headgate-bench-", ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name)
         self.token, port = secrets.token_urlsafe(24), free_port()
@@ -34,7 +35,7 @@ class House:
             command=(sys.executable, *serve),
             url=f"{self.host}/health",
             body=b"",
-            environ={"HEADGATE_ADMIN_TOKEN": self.token},
+            environ={"HEADGATE_ADMIN_TOKEN": self.token, **settings},
             folder=self.folder,
         )
 
@@ -66,13 +67,13 @@ class House:
         if done.returncode:
             raise RuntimeError(f"models register: {done.stderr[-2000:]}")
 
-    def create_endpoint(self, name: str, model: str) -> float:
+    def create_endpoint(self, name: str, model: str, *, scale_to_zero: bool = False) -> float:
         """An awake endpoint of `model`'s version 1; seconds until READY. Raises RuntimeError when it fails."""
         entity = {
             "entity_name": model,
             "entity_version": "1",
             "workload_size": "Small",
-            "scale_to_zero_enabled": False,
+            "scale_to_zero_enabled": scale_to_zero,
         }
         began = time.monotonic()
         self._send("POST", "", {"name": name, "config": {"served_entities": [entity]}})

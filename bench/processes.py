@@ -112,6 +112,25 @@ def tree(root: int) -> list[int]:
     return sorted(found)
 
 
+def pids_of(pids: list[int], mark: str) -> list[int]:
+    """Those whose command line has `mark` in it."""
+    return [pid for pid in pids if mark in command_line(pid)]
+
+
+def command_line(pid: int) -> str:
+    """Empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def parent_of(pid: int) -> int:
+    """0 when it is gone."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
 def cpu_s(pids: list[int]) -> float:
     """CPU seconds these processes have used, user and system."""
     return sum(int(fields[11]) + int(fields[12]) for pid in pids if (fields := _stat(pid))) / TICKS_PER_S
