@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from itertools import chain, starmap
 from operator import itemgetter
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from headgate_worker.decoding import JSON, media_type, parser
 from headgate_worker.rows import Rows
@@ -20,6 +20,8 @@ integers, integers too wide. Booleans for numbers it takes, as MLflow does."""
 NUMPY_TYPES = {"d": "float64", "f": "float32", "q": "int64", "i": "int32", "?": "bool"}
 _EXACT = 2**53
 """Beyond it, numbers reach a 32-bit float by ways that round differently."""
+_MANY = 32
+"""Rows from which columns are better packed one by one."""
 _FORMATS = frozenset({"dataframe_split", "dataframe_records", "inputs", "instances"})
 _UNUSUAL = frozenset({"messages", "prompt", "input"})
 _NULL = type(None)
@@ -66,6 +68,15 @@ class Layout:
         except struct.error:
             return b"".join(starmap(pack, self._without_nulls(rows)))
 
+    def pack_columns(self, columns: Sequence[Sequence[Any]], count: int) -> Any:
+        """Columns of `count` values each → the same."""
+        if not self.is_uniform or count < _MANY:
+            return self.pack(list(zip(*columns)))
+        import numpy
+
+        packed = b"".join([_packed(self.codes[0], column) for column in columns])
+        return numpy.frombuffer(packed, NUMPY_TYPES[self.codes[0]]).reshape(self.width, count).T.tobytes()
+
     def _check(self, rows: Sequence[Sequence[Any]]) -> None:
         """What struct would take and MLflow would not, or otherwise."""
         if self.is_uniform:
@@ -76,8 +87,8 @@ class Layout:
 
     def _without_nulls(self, rows: Sequence[Sequence[Any]]) -> List[List[Any]]:
         """With NaN for null in columns of floats."""
-        if not set(map(type, chain.from_iterable(rows))) <= _NUMBERS:
-            raise ValueError("not numbers")
+        if set(map(len, rows)) != {self.width} or not set(map(type, chain.from_iterable(rows))) <= _NUMBERS:
+            raise ValueError("not numbers, or rows of unequal length")
         if self.is_uniform and self.codes[0] in "df":
             return [[_NAN if value is None else value for value in row] for row in rows]
         return [
@@ -129,9 +140,9 @@ class RowsDecoder:
         get = itemgetter(*names)
         self._pick: Callable[[Any], Sequence[Any]] = get if len(names) > 1 else (lambda record: (record[names[0]],))
         self._parse = parser(exact=False)
-        self._by_format: Dict[str, Callable[[Any], Sequence[Sequence[Any]]]] = {
-            "dataframe_split": self._split,
-            "dataframe_records": self._records,
+        self._by_format: Dict[str, Callable[[Any], Tuple[int, Any]]] = {
+            "dataframe_split": lambda value: self._packed(self._split(value)),
+            "dataframe_records": lambda value: self._packed(self._records(value)),
             "inputs": self._inputs,
             "instances": self._instances,
         }
@@ -143,10 +154,13 @@ class RowsDecoder:
         try:
             value = self._parse(body)
             name = _format_of(value)
-            rows = self._by_format[name](value[name])
-            return Rows(len(rows), 0, self.layout.pack(rows), body, content_type)
+            count, values = self._by_format[name](value[name])
+            return Rows(count, 0, values, body, content_type)
         except _FAILURES:
             return None
+
+    def _packed(self, rows: Sequence[Sequence[Any]]) -> Tuple[int, Any]:
+        return len(rows), self.layout.pack(rows)
 
     def _split(self, value: Any) -> Sequence[Sequence[Any]]:
         columns, rows = value["columns"], value["data"]
@@ -168,47 +182,41 @@ class RowsDecoder:
 
     def _records(self, value: Any) -> Sequence[Sequence[Any]]:
         _check_kind(value, dict)
-        if len(value) == 1:
-            if len(value[0]) != self._width:
-                raise ValueError("other columns")
-            return (self._pick(value[0]),)
+        if all(map(self._names.__eq__, map(list, value))):
+            return list(map(list, map(dict.values, value)))
         if set(map(len, value)) != {self._width}:
             raise ValueError("other columns")
         return list(map(self._pick, value))
 
-    def _inputs(self, value: Any) -> Sequence[Sequence[Any]]:
+    def _inputs(self, value: Any) -> Tuple[int, Any]:
         if type(value) is list and value and type(value[0]) is dict:
             if not self.layout.infers:
                 raise ValueError("types that pandas does not infer")
-            return self._records(value)
+            return self._packed(self._records(value))
         return self._columns(value)
 
-    def _instances(self, value: Any) -> Sequence[Sequence[Any]]:
+    def _instances(self, value: Any) -> Tuple[int, Any]:
         if type(value) is list and value and type(value[0]) is dict:
-            return self._records(value)
+            return self._packed(self._records(value))
         return self._columns(value)
 
-    def _columns(self, value: Any) -> Sequence[Sequence[Any]]:
+    def _columns(self, value: Any) -> Tuple[int, Any]:
         """Columns by name, each a list or all single values; for one column also the bare list."""
         if type(value) is list and self._width == 1:
-            if any(type(each) is list for each in value):
-                raise ValueError("a tensor")
-            return list(zip(value))
-        if type(value) is not dict or len(value) != self._width:
+            columns: Sequence[Any] = (value,)
+        elif type(value) is dict and len(value) == self._width:
+            columns = self._pick(value)
+        else:
             raise ValueError("other columns")
-        columns = self._pick(value)
         kinds = set(map(type, columns))
         if kinds == {list}:
-            if len(set(map(len, columns))) != 1:
-                raise ValueError("columns of unequal length")
-            rows = list(zip(*columns))
-        elif self.layout.infers and list not in kinds:
-            rows = [tuple(columns)]
-        else:
+            count = len(columns[0])
+            if not count or set(map(len, columns)) != {count}:
+                raise ValueError("columns of unequal length, or empty")
+            return count, self.layout.pack_columns(columns, count)
+        if not self.layout.infers or list in kinds:
             raise ValueError("single values beside lists")
-        if not rows:
-            raise ValueError("no rows")
-        return rows
+        return self._packed((columns,))
 
 
 def _format_of(body: Any) -> str:
@@ -238,6 +246,6 @@ def layout_of(metadata: Any) -> Optional[Layout]:
             return None
     columns = [Column(str(each.name), _CODES.get(getattr(each.type, "name", ""), "")) for each in schema.inputs]
     names = {column.name for column in columns}
-    if len(names) != len(columns) or not all(column.code for column in columns):
-        return None
+    if len(names) != len(columns) or not all(column.code and column.name for column in columns):
+        return None  # MLflow names a column "" by its number
     return Layout(columns)

@@ -5,7 +5,7 @@ Used by `scoring` and `proving`. numpy and pandas are imported when a `FrameBuil
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, List, Sequence
 
 from headgate_worker.compiled import NUMPY_TYPES, Layout
 
@@ -24,8 +24,7 @@ class FrameBuilder:
         self._row_type = (
             types[0] if layout.is_uniform else numpy.dtype([(f"f{n}", each) for n, each in enumerate(types)])
         )
-        # As pandas itself names the columns when it is given a dictionary; its text type depends on the version.
-        self._columns = pandas.DataFrame({name: [0] for name in layout.names}).columns
+        self._columns = pandas.Index(layout.names)
 
     def array(self, values: Sequence[Any]) -> Any:
         """(rows, columns) of a layout without text, writable, joined from the values of one request or several; of 64-bit floats
@@ -50,6 +49,13 @@ class FrameBuilder:
             rows = self._joined(values)
             columns = [rows[f"f{number}"] for number in range(self._layout.width)]
         return self._pandas.DataFrame(dict(zip(self._layout.names, columns)))
+
+    def loose(self, values: Any) -> List[Sequence[Any]]:
+        """The rows of one request as Python values again."""
+        if self._layout.is_text:
+            return list(zip(*(self._column(number, [values]) for number in range(self._layout.width))))
+        rows = self._joined([values])
+        return list((rows.reshape(-1, self._layout.width) if self._layout.is_uniform else rows).tolist())
 
     def _joined(self, values: Sequence[Any]) -> Any:
         return self._numpy.frombuffer(bytearray().join(values), self._row_type)

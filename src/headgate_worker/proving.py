@@ -41,6 +41,8 @@ class Subject(NamedTuple):
 
     model: Any
     """`mlflow.pyfunc.PyFuncModel`."""
+    predict: Callable[[Any], Any]
+    """MLflow's, for frames as its schema enforcement makes them."""
     layout: Layout
     decoder: RowsDecoder
     frames: FrameBuilder
@@ -54,7 +56,7 @@ def prove(model: Any, reader: BodyDecoder, example: Optional[bytes]) -> Tuple[Op
         predict = None if layout is None else without_schema(model)
         if layout is None or predict is None:
             return None, Proof(False, False, "mlflow", "its signature is not one that is compiled")
-        subject = Subject(model, layout, RowsDecoder(layout), FrameBuilder(layout), rows_reader())
+        subject = Subject(model, predict, layout, RowsDecoder(layout), FrameBuilder(layout), rows_reader())
         different = _reads_differently(model.metadata.get_input_schema(), layout)
         if different:
             return None, Proof(False, False, "mlflow", different)
@@ -123,13 +125,13 @@ def _native(subject: Subject, example: Optional[bytes]) -> Tuple[Optional[FastPa
     if first is None:
         return None, "its predictions run code of its own"
     given = None if example is None else subject.decoder.rows(JSON, example)
-    loose = sample_rows(subject.layout, None if given is None else subject.frames.frame([given.values]))
+    loose = sample_rows(subject.layout, [] if given is None else subject.frames.loose(given.values))
     if loose is None:
         return None, "there are no values to try it with"
     singles = [subject.layout.pack([row]) for row in loose]
     cases = [] if given is None else [[given.values]]
     cases += [singles, *([subject.layout.pack([row])] for row in _not_finite(subject.layout, loose[0]))]
-    expected = [_outcome(subject.model.predict, subject.frames.frame(case)) for case in cases]
+    expected = [_outcome(subject.predict, subject.frames.frame(case)) for case in cases]
     if isinstance(expected[0].value, Exception) or isinstance(expected[len(cases[:1])].value, Exception):
         return None, f"it does not predict the values tried: {expected[0].value}"[:500]
     way: Optional[native.Way] = first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Iterator, List, Optional
+from typing import Any, Iterator, List, Optional, Sequence
 
 from headgate_worker.compiled import Layout
 
@@ -29,16 +29,16 @@ def bodies(layout: Layout) -> Iterator[bytes]:
         yield json.dumps({name: value}).encode()
 
 
-def sample_rows(layout: Layout, example: Any) -> Optional[List[List[Any]]]:
-    """Rows of loose values near those of the model's own example (a frame, or None); None when there is text and no example of it."""
+def sample_rows(layout: Layout, example: Sequence[Sequence[Any]]) -> Optional[List[List[Any]]]:
+    """Rows of loose values near those of the model's own example (its rows); None when there is text and no example of it."""
     import numpy
 
-    if layout.is_text and example is None:
+    if layout.is_text and not example:
         return None
     random = numpy.random.RandomState(20)
     columns: List[List[Any]] = []
     for number, code in enumerate(layout.codes):
-        known = [] if example is None else example.iloc[:, number].tolist()
+        known = [row[number] for row in example]
         if code in "df":
             near = known[0] if known and numpy.isfinite(known[0]) else 0.0
             spread = numpy.array([0.1, 1.0, 10.0, max(1.0, abs(near))])[numpy.arange(_ROWS) % 4]

@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
 from headgate_worker import proving
 from headgate_worker.decoding import JSON, BodyDecoder, Request, media_type, shortened
 from headgate_worker.encoding import AnswerEncoder, NotEncodable
-from headgate_worker.fast import FastPath, NotSplittable
+from headgate_worker.fast import FastPath
 from headgate_worker.proving import Proof
 from headgate_worker.rows import Rows
 
@@ -106,6 +106,8 @@ class Scorer:
         self._fast: Optional[FastPath] = None
         self._check_every = max(1, int(1.0 / checked_fraction)) if checked_fraction > 0 else 0
         self._unchecked = 0
+        self.mismatches = 0
+        """Answers of a fast path that differed from MLflow's."""
 
     @property
     def joins(self) -> bool:
@@ -135,19 +137,8 @@ class Scorer:
             return [self._whole(rows) for rows in batch]
         if len(batch) == 1 and not fast.is_native:
             return [self._alone(fast, batch[0])]
-        try:
-            items = fast.predictions([rows.values for rows in batch])
-            if len(items) != sum(rows.count for rows in batch):
-                raise NotSplittable(f"{len(items)} predictions")
-            answers, start = [], 0
-            for rows in batch:
-                answers.append(
-                    Answer(200, JSON, self._encoder.encode({"predictions": items[start : start + rows.count]}))
-                )
-                start += rows.count
-        except Cancelled:
-            raise
-        except BaseException:
+        answers = self._fast_answers(fast, batch)
+        if answers is None:
             # Whatever it was, each request finds out for itself, and gets the message it would have got alone.
             return [self._whole(rows) for rows in batch]
         if fast.is_native and self._check_every:
@@ -156,12 +147,30 @@ class Scorer:
                 return self._checked(fast, batch, answers)
         return answers
 
+    def _fast_answers(self, fast: FastPath, batch: Sequence[Rows]) -> Optional[List[Answer]]:
+        """None when anything went wrong."""
+        try:
+            items = fast.predictions([rows.values for rows in batch])
+            if len(items) != sum(rows.count for rows in batch):
+                return None
+            answers, start, encode = [], 0, self._encoder.encode
+            for rows in batch:
+                end = start + rows.count
+                answers.append(Answer(200, JSON, encode({"predictions": items[start:end]})))
+                start = end
+            return answers
+        except Cancelled:
+            raise
+        except BaseException:
+            return None
+
     def _checked(self, fast: FastPath, batch: Sequence[Rows], answers: List[Answer]) -> List[Answer]:
         """The answers, one of them compared with MLflow's. If it differs, the fast path is over, and all are MLflow's."""
         self._unchecked = 0
         if same(self._whole(batch[0]), answers[0], fast.is_ordered):
             return answers
         self._fast = None
+        self.mismatches += 1
         sys.stderr.write(
             "The fast path gave another answer than MLflow's own predict, so it is switched off until the replica is replaced."
             " Answers stay right; they take longer. HEADGATE_NATIVE_PREDICT=off avoids the attempt.\n"
