@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -104,6 +105,9 @@ def test_an_environment_is_built_moved_locked_warmed_and_built_again_from_its_lo
         made.ensure(again)
         await until(lambda: made.observed()[again.key].state != "BUILDING", 120)
         assert made.observed()[again.key].lock == found.lock, made.observed()[again.key].message
+        log = (tmp_path / "logs" / f"{again.key}.log").read_text()
+        assert "from uv's cache alone:" in log
+        assert re.search(r"bytecode: \d{4,} files shared", log)
         twin = made.root / again.key / sources.relative_to(folder)
         assert twin.samefile(sources) or sources.stat().st_nlink == 1, (
             "packages are hardlinks where uv's cache allows it"
@@ -149,6 +153,12 @@ def test_a_python_that_is_not_there_is_named_with_those_that_are(tmp_path):
 
 def test_a_build_that_takes_too_long_is_ended(tmp_path):
     assert "longer than 0.01 s" in fail(EnvironmentSpec(PYTHON, ("six",)), tmp_path, build_deadline_s=0.01)
+
+
+def test_a_lock_with_something_uv_has_not_cached_asks_the_indexes(tmp_path):
+    spec = EnvironmentSpec(PYTHON, ("six",), lock="six==99.0\n")
+    assert "pinned version does not exist" in fail(spec, tmp_path).splitlines()[0]
+    assert "asking the indexes" in (tmp_path / "build.log").read_text()
 
 
 def test_an_index_that_is_away_is_named(tmp_path):

@@ -126,10 +126,23 @@ async def _install(workshop: Workshop, spec: EnvironmentSpec, folder: Path, log:
     # A lock is complete: what it does not name was not there either.
     argv += ["--no-deps"] if spec.lock else []
     argv += shlex.split(workshop.settings.uv_args)
+    if spec.lock and await _installed_from_cache(workshop, argv, folder, log):
+        return
     try:
         await commands.run(tuple(argv), workshop.variables(), folder, log)
     except CommandFailed as error:
         raise BuildFailed(failure.explain(error.output)) from error
+
+
+async def _installed_from_cache(workshop: Workshop, argv: list[str], folder: Path, log: BuildLog) -> bool:
+    """Exact versions that uv has already need no index, which may be slow or away. uv installs all or nothing."""
+    try:
+        output = await commands.run((*argv, "--offline"), workshop.variables(), folder)
+    except CommandFailed:
+        log.write("not everything in the lock is in uv's cache; asking the indexes")
+        return False
+    log.write(f"from uv's cache alone:\n{output}")
+    return True
 
 
 def _installable(line: str, model_path: str) -> str:
