@@ -45,6 +45,12 @@ QUEUE_SECONDS = Metric(
 PREDICTION_SECONDS = Metric(
     "headgate_prediction_seconds", "histogram", "Inside the model, as the worker measured it.", ENTITY
 )
+WAKE_SECONDS = Metric(
+    "headgate_wake_seconds",
+    "histogram",
+    "Phases of a wake, as the request that waited longest for it saw them.",
+    (*ENTITY, "phase"),
+)
 REPLICA_DEATHS = Metric(
     "headgate_requests_interrupted_total", "counter", "Requests whose replica died under them.", ENTITY
 )
@@ -85,7 +91,7 @@ PROCESS_MEMORY = Metric(
 ALL: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        REQUESTS, REQUEST_SECONDS, QUEUE_SECONDS, PREDICTION_SECONDS, REPLICA_DEATHS, IN_FLIGHT, QUEUED, CONCURRENCY,
+        REQUESTS, REQUEST_SECONDS, QUEUE_SECONDS, PREDICTION_SECONDS, WAKE_SECONDS, REPLICA_DEATHS, IN_FLIGHT, QUEUED, CONCURRENCY,
         REFUSED, ROUTING_REVISION, ROUTING_FAILURES, REPORT_FAILURES, REPLICA_CPU, REPLICA_MEMORY, LAP_SECONDS, ACTIONS,
         PROCESS_CPU, PROCESS_MEMORY,
     )
