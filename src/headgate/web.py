@@ -60,7 +60,7 @@ def gateway(shared: Shared) -> Gateway:
     activity, servers, me = Activity(database), Servers(database), shared.server_id
     needs = GatewayDependencies(
         authenticate=shared.authenticator.authenticate,
-        routing=RoutingSource(lambda: database.revision("routing"), lambda: routing.read(database)),
+        routing=RoutingSource(lambda: database.revision("routing"), routing.RoutingReader(database).read),
         demand=activity.demand,
         report=lambda loads, now_ms: activity.report(me, loads, now_ms),
         server_row=ServerRow(lambda revision, at_ms: servers.report(me, revision, at_ms), lambda: servers.remove(me)),

@@ -43,7 +43,7 @@ class GatewayDependencies:
     authenticate: Callable[[str | None], Principal]
     """`Authenticator.authenticate`."""
     routing: RoutingSource
-    """`database.revision("routing")` and `store.routing.read(database)`."""
+    """`database.revision("routing")` and `store.routing.RoutingReader.read`."""
     demand: Callable[[str, str, int], None]
     """`Activity.demand`: (endpoint id, deployment key, now in ms)."""
     report: Callable[[list[Load], int], None]

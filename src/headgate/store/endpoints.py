@@ -1,7 +1,11 @@
-"""Endpoints and their generations. The API writes wishes here, control writes what became of them."""
+"""Endpoints and their generations. The API writes wishes here, control writes what became of them.
+
+A generation whose outcome is known never changes again: reading all endpoints reads only those that are new.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +18,11 @@ from headgate.store.database import Database, revision_within
 
 _E = tables.endpoints
 _G = tables.generations
+_AT_ONCE = 200
+"""Generations read with one query; databases limit a query's parameters."""
+
+_Place = tuple[str, int]
+"""(endpoint id, number)."""
 
 
 class Endpoints:
@@ -21,23 +30,25 @@ class Endpoints:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._settled: Mapping[_Place, Generation] = {}
+        """Of the endpoints when all were read last."""
 
     # -- reading -------------------------------------------------------------------------------------------------
 
     def get(self, name: str) -> Endpoint:
         """The endpoint of that name. Raises ResourceDoesNotExist."""
-        found = self._select(_E.c.name == name)
+        found, _ = self._select(_E.c.name == name, {})
         if not found:
             raise errors.ResourceDoesNotExist(f"Serving endpoint with name {name} not found")
         return found[0]
 
     def all(self) -> list[Endpoint]:
         """All that are not deleted, by name."""
-        return self._select(_E.c.deleted_at.is_(None))
+        return self._all(_E.c.deleted_at.is_(None))
 
     def everything(self) -> list[Endpoint]:
         """Also those being deleted: what control looks at."""
-        return self._select(sa.true())
+        return self._all(sa.true())
 
     def generation(self, endpoint_id: str, number: int) -> Generation | None:
         """One config version, current or past."""
@@ -66,14 +77,26 @@ class Endpoints:
             if entity.name in generation.locks
         }
 
-    def _select(self, where: sa.ColumnElement[bool]) -> list[Endpoint]:
+    def _all(self, where: sa.ColumnElement[bool]) -> list[Endpoint]:
+        found, generations = self._select(where, self._settled)
+        self._settled = {place: one for place, one in generations.items() if one.outcome is not Outcome.PENDING}
+        return found
+
+    def _select(
+        self, where: sa.ColumnElement[bool], known: Mapping[_Place, Generation]
+    ) -> tuple[list[Endpoint], Mapping[_Place, Generation]]:
+        """Endpoints by name, and their generations: those in `known`, and the others read."""
         query = sa.select(_E).where(where).order_by(sa.func.coalesce(_E.c.name, _E.c.deleted_name))
-        numbers = _G.c.number.in_([_E.c.wanted_generation, _E.c.serving_generation])
         with self._database.read() as connection:
             rows = connection.execute(query).all()
-            joined = sa.select(_G).join(_E, sa.and_(_E.c.id == _G.c.endpoint_id, numbers)).where(where)
-            generations = {(row.endpoint_id, row.number): _generation(row) for row in connection.execute(joined)}
-        return [_endpoint(row, generations) for row in rows]
+            places = {(row.id, number) for row in rows for number in (row.wanted_generation, row.serving_generation)}
+            generations = {place: known[place] for place in places & known.keys()}
+            missing = sorted(place for place in places - known.keys() if place[1] is not None)
+            for start in range(0, len(missing), _AT_ONCE):
+                these = sa.tuple_(_G.c.endpoint_id, _G.c.number).in_(missing[start : start + _AT_ONCE])
+                for row in connection.execute(sa.select(_G).where(these)):
+                    generations[row.endpoint_id, row.number] = _generation(row)
+        return [_endpoint(row, generations) for row in rows], generations
 
     # -- wishes (api) --------------------------------------------------------------------------------------------
 
@@ -197,7 +220,8 @@ def _generation(row: sa.Row[Any]) -> Generation:
         row.created_at,
         row.message,
         row.entity_messages,
-        row.locks,
+        # Many endpoints have the same environment, whose lock is long.
+        {name: sys.intern(lock) for name, lock in row.locks.items()},
         row.revision,
     )
 

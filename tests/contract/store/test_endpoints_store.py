@@ -9,7 +9,7 @@ import pytest
 from headgate import errors
 from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outcome, Route, ServedEntity
 from headgate.domain.replica import Replica, ReplicaState
-from headgate.store import leases, routing
+from headgate.store import endpoints, leases, routing
 from headgate.store.activity import Activity, Load
 from headgate.store.database import Database
 from headgate.store.endpoints import Endpoints
@@ -205,3 +205,73 @@ def test_a_fact_is_set_by_whoever_comes_first(database: Database) -> None:
     assert leases.fact_or_set(database, "x", "2") == "1"
     leases.set_fact(database, "x", "3")
     assert leases.fact(database, "x") == "3"
+
+
+def test_a_routing_reader_sees_every_change_and_keeps_what_stays(database: Database) -> None:
+    store, replicas, reader = Endpoints(database), Replicas(database), routing.RoutingReader(database)
+    for name in ("churn", "fraud"):
+        made = endpoint(name)
+        store.create(made)
+        assert reader.read().endpoints[name].state == "NOT_READY"
+        store.activate(made.id, 1, {})
+    first = reader.read()
+    assert first == routing.read(database)
+    key = config().served_entities[0].deployment_key(endpoint("churn").id)
+    replicas.add(Replica("r1", endpoint("churn").id, key, "churn-1", ReplicaState.STARTING, 3))
+    replicas.move("r1", ReplicaState.READY, address="unix:/x", ready_at=4)
+    second = reader.read()
+    assert second == routing.read(database) and second != first
+    assert second.endpoints["fraud"] is first.endpoints["fraud"]
+    store.add_generation("churn", config("2"), 9)
+    store.activate(endpoint("churn").id, 2, {})
+    assert reader.read().endpoints["churn"].entities[0].entity_version == "2"
+    store.stop("churn", 10)
+    store.delete("fraud", 11)
+    assert reader.read() == routing.read(database)
+    assert list(reader.read().endpoints) == ["churn"]
+
+
+def test_a_routing_reader_reads_more_endpoints_than_fit_into_one_query(database: Database) -> None:
+    store = Endpoints(database)
+    for number in range(routing._AT_ONCE + 1):
+        made = endpoint(f"churn-{number:03d}")
+        store.create(made)
+        store.activate(made.id, 1, {})
+    assert {route.state for route in routing.read(database).endpoints.values()} == {"READY"}
+
+
+def test_reading_all_endpoints_again_and_again_sees_every_change(database: Database) -> None:
+    store, writer = Endpoints(database), Endpoints(database)
+
+    def seen() -> list[Endpoint]:
+        found = store.everything()
+        assert found == Endpoints(database).everything()
+        assert store.all() == [one for one in found if not one.deleted]
+        return found
+
+    writer.create(endpoint())
+    writer.create(endpoint("bare", wanted=False))
+    assert [one.name for one in seen()] == ["bare", "churn"]
+    writer.activate(endpoint().id, 1, {"churn-1": "exact"})
+    assert seen()[1].serving == writer.generation(endpoint().id, 1)
+    writer.add_generation("churn", config("2"), 9)
+    assert seen()[1].wanted == Generation(2, config("2"), Outcome.PENDING, 9)
+    writer.fail(endpoint().id, 2, "no", {"churn-2": "no"})
+    [_, churn] = seen()
+    assert churn.serving is not None and churn.serving.number == 1
+    assert churn.wanted is not None and churn.wanted.message == "no"
+    writer.change_tags("churn", {"team": "y"}, [])
+    assert seen()[1].tags["team"] == "y"
+    writer.delete("churn", 12)
+    seen()
+    writer.forget(endpoint().id)
+    writer.create(endpoint())
+    [_, churn] = seen()
+    assert churn.serving is None and churn.wanted == Generation(1, config(), Outcome.PENDING, 5)
+
+
+def test_more_endpoints_are_read_than_fit_into_one_query(database: Database) -> None:
+    store = Endpoints(database)
+    for number in range(endpoints._AT_ONCE + 1):
+        store.create(endpoint(f"churn-{number:03d}"))
+    assert all(found.wanted is not None for found in store.all())
