@@ -123,9 +123,10 @@ def _check_values(code: str, values: Sequence[Any]) -> None:
     """Booleans are only booleans; whole numbers for 32-bit floats are exact on every way there."""
     if code == "?" and set(map(type, values)) != {bool}:
         raise ValueError("not booleans only")
-    if code == "f" and int in set(map(type, values)):
-        if not all(-_EXACT <= each <= _EXACT for each in values if type(each) is int):
-            raise ValueError("not exact")
+    if code != "f" or int not in set(map(type, values)):
+        return
+    if not all(-_EXACT <= each <= _EXACT for each in values if type(each) is int):
+        raise ValueError("not exact")
 
 
 class RowsDecoder:

@@ -63,6 +63,12 @@ def test_every_answer_has_the_status_and_the_body_of_mlflows_server(table: list[
     assert {row["case"] for row in table if row["theirs"]["type"] == ""} == set(BETTER)
 
 
+def test_usual_bodies_are_answered_by_the_fast_path_too(table: list[dict[str, Any]]) -> None:
+    fast = [row["case"] for row in table if row["case"].endswith(", fast")]
+    assert {case.partition(":")[0] for case in fast} >= {"sklearn", "numbers", "shapes", "raises"}
+    assert sum(case.startswith("numbers:") for case in fast) == 4
+
+
 def test_every_answer_is_json_or_says_that_it_is_text(table: list[dict[str, Any]]) -> None:
     def no_json(constant: str) -> None:
         raise AssertionError(constant)

@@ -209,6 +209,17 @@ TYPED = ModelSignature(
     ),
     params=ParamSchema([ParamSpec("scale", DataType.double, 1.0), ParamSpec("names", DataType.string, ["a"], (-1,))]),
 )
+NUMBERS = ModelSignature(
+    inputs=Schema(
+        [
+            ColSpec(DataType.long, "l"),
+            ColSpec(DataType.integer, "i"),
+            ColSpec(DataType.double, "d"),
+            ColSpec(DataType.float, "f"),
+            ColSpec(DataType.boolean, "b"),
+        ]
+    )
+)
 TENSOR = ModelSignature(inputs=Schema([TensorSpec(np.dtype("float32"), (-1, 2))]))
 NAMED_TENSORS = ModelSignature(
     inputs=Schema([TensorSpec(np.dtype("float64"), (-1, 2), "a"), TensorSpec(np.dtype("int64"), (-1,), "b")])
@@ -231,6 +242,7 @@ def main():
         )
     save("echo", Echo())
     save("typed", Echo(), signature=TYPED)
+    save("numbers", Echo(), signature=NUMBERS)
     save("tensor", Echo(), signature=TENSOR)
     save("named_tensors", Echo(), signature=NAMED_TENSORS)
     save("shapes", Shapes(), signature=KIND)
