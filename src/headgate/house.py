@@ -1,4 +1,7 @@
-"""What `headgate serve` does before and around the other processes: folders, lock, schema, first token, socket, supervisor."""
+"""What `headgate serve` does before and around the other processes: folders, lock, schema, first token, socket, supervisor.
+
+Stays in memory as long as the house stands, so it imports little: the store is prepared in a child.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,10 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from headgate import supervisor
-from headgate.access import bootstrap
-from headgate.notices import Announcer
 from headgate.settings import Settings
-from headgate.store import schema
-from headgate.store.database import Database
 from headgate.telemetry import logs
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,14 @@ class _Public:
     url: str
     host: str
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """The administrator's token and whether it was made just now."""
+
+    value: str
+    made_now: bool
 
 
 def run(settings: Settings) -> int:
@@ -86,14 +94,42 @@ def _sweep(run_dir: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def _prepare_store(settings: Settings) -> bootstrap.AdminToken:
-    database = Database(settings.database_url, Announcer(settings.sockets))
+def _prepare_store(settings: Settings) -> _Token:
+    """The newest schema, and the first administrator's token. Raises CannotServe."""
+    answer, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(answer)
+        _prepare_and_exit(settings, told)
+    os.close(told)
+    with os.fdopen(answer, "rb") as pipe:
+        token = pipe.read()
+    os.waitpid(child, 0)
+    if not token:
+        raise CannotServe("the database could not be prepared; the reason is above")
+    return _Token(**json.loads(token))
+
+
+def _prepare_and_exit(settings: Settings, told: int) -> NoReturn:
+    code = 1
     try:
+        # A third of a second and 30 MB that the supervisor would never use again.
+        from headgate.access import bootstrap
+        from headgate.notices import Announcer
+        from headgate.store import schema
+        from headgate.store.database import Database
+
+        database = Database(settings.database_url, Announcer(settings.sockets))
         schema.upgrade(database)
         bootstrap.workspace_id(database)
-        return bootstrap.ensure_admin_token(database, settings.data_dir, settings.admin_token)
-    finally:
+        token = bootstrap.ensure_admin_token(database, settings.data_dir, settings.admin_token)
         database.close()
+        os.write(told, json.dumps({"value": token.value, "made_now": token.made_now}).encode())
+        code = 0
+    except Exception:
+        logger.exception("the database could not be prepared")
+    finally:
+        os._exit(code)
 
 
 def _listen(settings: Settings) -> _Public:
@@ -146,7 +182,7 @@ def _programs(settings: Settings, path: Path, lifeline: int, listener: int) -> l
 class _Greeter:
     """Says once that the house serves, and how to reach it."""
 
-    def __init__(self, public: _Public, token: bootstrap.AdminToken, settings: Settings, began: float) -> None:
+    def __init__(self, public: _Public, token: _Token, settings: Settings, began: float) -> None:
         self._public = public
         self._token = token
         self._settings = settings

@@ -51,6 +51,17 @@ def test_a_second_house_on_the_same_data_says_so_and_leaves(house: House) -> Non
     assert house.healthy()
 
 
+def test_a_database_that_cannot_be_used_is_said_and_nothing_starts(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    (tmp_path / "data" / "headgate.db").write_text("this is no database")
+    environment = clean_environment(HEADGATE_PORT="0")
+    command = [sys.executable, "-m", "headgate.cli.main", "serve", "--data-dir", str(tmp_path / "data")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "file is not a database" in done.stderr
+    assert done.stderr.splitlines()[-1].endswith("the database could not be prepared; the reason is above")
+
+
 def test_sigterm_lets_running_requests_finish(house: House) -> None:
     house.create("leaving", entity("behaving"))
     with ThreadPoolExecutor(1) as pool:
