@@ -17,7 +17,8 @@ STREAM   5    worker   meta JSON as in REPLY: the answer is a stream.
 END      6    worker   empty: the stream is complete.
 CANCEL   7    client   empty: nobody waits for this request any more. No answer is needed; frames may still arrive.
 PING     8    client   empty; answered by PONG.
-PONG     9    worker   JSON health: {"executing","queued","stuck" (executing past their deadline),"served","rss_bytes"}.
+PONG     9    worker   JSON health: {"executing","queued","stuck" (threads whose requests are all past their deadline),"served",
+                       "batches","joined" (requests answered in them),"native","mismatches","rss_bytes"}.
 DRAIN   10    agent    empty: the worker stops listening, finishes what it has, and exits once no server is connected.
 LOG     11    worker   to agents only: one log record, in the form of `log_line`.
 
@@ -27,6 +28,7 @@ Log lines are text, one record a line: `2026-11-21T09:07:39.123Z <replica> <stre
 from __future__ import annotations
 
 import json
+import re
 import struct
 import time
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
@@ -42,6 +44,10 @@ MAX_PAYLOAD = 256 * 1024 * 1024
 HELLO, REQUEST, REPLY, CHUNK, STREAM, END, CANCEL, PING, PONG, DRAIN, LOG = range(1, 12)
 _WITH_META = (REQUEST, REPLY)
 _LARGE_BYTES = 64 * 1024
+_USUAL_META = re.compile(
+    rb'\{"content_type":"([^"\\]*)","request_id":"[^"\\]*","deadline_ms":([0-9]{1,15})\}'
+).fullmatch
+"""What servers write; three times as fast as parsing JSON."""
 
 
 class ProtocolError(Exception):
@@ -87,6 +93,19 @@ def split_meta(payload: bytes) -> Tuple[Any, bytes]:
         return json.loads(payload[META.size : end]), payload[end:]
     except (struct.error, ValueError) as error:
         raise ProtocolError(f"malformed meta: {error}") from error
+
+
+def request_terms(meta: bytes) -> Tuple[str, Optional[float]]:
+    """Content type and milliseconds it may take, if the client says, from a REQUEST's meta. Raises ProtocolError."""
+    usual = _USUAL_META(meta)
+    try:
+        if usual is not None:
+            return usual[1].decode(), int(usual[2])
+        told = json.loads(meta)
+        limit_ms = told.get("deadline_ms")
+        return told.get("content_type") or "", None if limit_ms is None else float(limit_ms)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ProtocolError(str(error)) from error
 
 
 class Decoder:

@@ -38,6 +38,12 @@ class WorkerSpec:
     """Datagram socket that gets the replica's id whenever the status changes."""
     execution_limit_s: float = 597.0
     """For requests that name no deadline."""
+    batch_requests: int = 64
+    """Most requests answered by one prediction, where joining them is proven to change nothing."""
+    batch_rows: int = 1024
+    """Most rows of such a prediction; a request of more is predicted alone."""
+    checked_fraction: float = 0.001
+    """Of the requests answered by a library's own predict, how many are answered by MLflow too and compared."""
     user_code_dirs: Tuple[str, ...] = ()
     """Folders of the user's own modules, never reported as the environment's."""
 
@@ -48,6 +54,7 @@ class WorkerSpec:
             if not told.get(required):
                 raise KeyError(f"the worker's specification lacks {required!r}")
         known: Dict[str, Any] = {each.name: told[each.name] for each in fields(cls) if told.get(each.name) is not None}
-        known["slots"] = max(1, int(known.get("slots", 1)))
+        for name in ("slots", "batch_requests", "batch_rows"):
+            known[name] = max(1, int(known.get(name, getattr(cls, name))))
         known["user_code_dirs"] = tuple(known.get("user_code_dirs", ()))
         return cls(**known)

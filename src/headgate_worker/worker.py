@@ -49,9 +49,11 @@ def run(spec: Mapping[str, Any], how: str = "fork", log: Optional[ServiceLog] = 
 
 async def _serve(wanted: WorkerSpec, loaded: loading.Loaded, told: StatusFile, log: ServiceLog) -> None:
     # Imported after MLflow's own import has been timed and its failure told.
-    from headgate_worker.serving import Worker
+    from headgate_worker.scoring import Scorer
+    from headgate_worker.serving import Served, Worker
 
-    await Worker(wanted, loaded, told, log).run()
+    served = Served(Scorer(loaded.model, wanted.checked_fraction), loaded.example)
+    await Worker(wanted, served, told, log).run()
 
 
 def leave(code: int) -> None:

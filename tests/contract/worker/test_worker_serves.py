@@ -29,18 +29,19 @@ def test_a_fresh_process_with_an_example_is_warm_when_ready_and_answers(start: S
     started = int(Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[19])
     assert status["start_ticks"] == started
     assert (status["phase"], status["how"]) == ("serve", "exec")
-    assert set(status["phases_ms"]) == {"import", "load", "first_predict"}
+    assert set(status["phases_ms"]) == {"import", "load", "first_predict", "prove"}
     assert "sklearn.linear_model" in status["modules"]
     assert not any(name.startswith(("headgate", "json")) for name in status["modules"])
 
     client = worker.client()
-    assert client.hello == {"version": 1, "replica": "r-1", "slots": 2, "window": 2}
+    assert client.hello == {"version": 1, "replica": "r-1", "slots": 2, "window": 128}
     answer = client.call(ROW)
     assert (answer.status, answer.content_type) == (200, "application/json")
     assert answer.json == {"predictions": [pytest.approx(5.0)]}
     assert answer.meta["execute_us"] > 0
     health = client.health()
-    assert set(health) == {"executing", "queued", "stuck", "served", "rss_bytes"}
+    counted = {"executing", "queued", "stuck", "served", "batches", "joined", "native", "mismatches", "rss_bytes"}
+    assert set(health) == counted
     assert health["served"] == 1
     assert health["rss_bytes"] > 10_000_000
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from headgate_worker import protocol
-from headgate_worker.executing import Asked, Executor, Job
+from headgate_worker.executing import Execution, Executor, Frame, Job
 from headgate_worker.scoring import Answer, Cancelled
 
 OK = Answer(200, "application/json", b"{}")
-Posts = "queue.Queue[tuple[Job, bytes, bool]]"
+Posts = "queue.Queue[tuple[Execution, Frame, bool]]"
 
 
 class Pieces:
@@ -32,12 +32,14 @@ class Pieces:
 
 
 def job(number: int = 1, seconds: float = 60.0) -> Job:
-    return Job(None, Asked(number, "application/json", b"{}", time.monotonic() + seconds))
+    now = time.monotonic()
+    return Job(None, (number, "application/json", b"{}", now, now + seconds))
 
 
 def executor(score: Callable[[str, bytes], object], slots: int = 1) -> tuple[Executor, Posts]:
     posted: Posts = queue.Queue()
-    return Executor(slots, score, lambda *post: posted.put(post)), posted  # type: ignore[arg-type]
+    made = Executor(slots, lambda job: score(job.content_type, job.body), lambda *post: posted.put(post))  # type: ignore[arg-type, return-value]
+    return made, posted
 
 
 def over(posted: Posts) -> tuple[Job, bytes]:
@@ -45,7 +47,8 @@ def over(posted: Posts) -> tuple[Job, bytes]:
     while True:
         done, frame, is_over = posted.get(timeout=30)
         if is_over:
-            return done, frame
+            assert isinstance(done, Job)
+            return done, b"".join(frame)
 
 
 def test_at_most_slots_requests_execute_at_once() -> None:
@@ -202,7 +205,7 @@ def test_a_stream_is_its_meta_its_chunks_and_its_end(count: int) -> None:
     subject.submit(job(), 1)
     kinds = []
     while not kinds or kinds[-1] != protocol.END:
-        kinds.append(posted.get(timeout=30)[1][4])
+        kinds.append(posted.get(timeout=30)[1][0][4])
     assert kinds == [protocol.STREAM, *[protocol.CHUNK] * count, protocol.END]
 
 
