@@ -24,8 +24,8 @@ import uvloop
 
 from headgate.access.principals import Authenticator, Principal, token_hash
 from headgate.domain.routing import EndpointRoute, EntityRoute, ReplicaAddress, RoutingTable
+from headgate.gateway import http
 from headgate.gateway.front import Front
-from headgate.gateway.http import OneWriteProtocol
 from headgate.gateway.plane import Gateway, GatewayDependencies
 from headgate.gateway.presence import ServerRow
 from headgate.gateway.switchboard import RoutingSource
@@ -99,7 +99,7 @@ def run_server(listener: socket.socket, folder: str, profile: str) -> None:
     config = uvicorn.Config(
         front,
         loop="uvloop",
-        http=OneWriteProtocol,
+        http=http.OneWriteProtocol if os.environ.get("GENERAL") else http.protocol(gateway.routes),
         ws="none",
         log_config=None,
         access_log=False,

@@ -76,7 +76,7 @@ async def _serve_public(role: Role) -> None:
     shared = web.Shared(settings, database, authenticator, counted, bootstrap.workspace_id(database), name)
     gateway = web.gateway(shared)
     listener = Listener(settings.sockets, f"{name}.sock", gateway.hint)
-    server = web.http_server(web.front(shared, gateway), settings)
+    server = web.http_server(web.front(shared, gateway), gateway, settings)
     stop = _stop_signal(role)
 
     async def drain() -> None:

@@ -10,7 +10,6 @@ import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 
@@ -19,8 +18,8 @@ from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
 from headgate.api.model_registry import files, mlflow_registry
 from headgate.clock import SystemClock
+from headgate.gateway import http
 from headgate.gateway.front import Front
-from headgate.gateway.http import OneWriteProtocol
 from headgate.gateway.plane import Gateway, GatewayDependencies
 from headgate.gateway.presence import ServerRow
 from headgate.gateway.switchboard import RoutingSource
@@ -107,11 +106,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def http_server(app: Any, settings: Settings) -> uvicorn.Server:
+def http_server(app: Front, data_plane: Gateway, settings: Settings) -> uvicorn.Server:
     """uvicorn with httptools on the running loop. It stops after `should_exit`, once requests have finished."""
     config = uvicorn.Config(
         app,
-        http=OneWriteProtocol,
+        http=http.protocol(data_plane.routes),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,

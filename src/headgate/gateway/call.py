@@ -1,6 +1,6 @@
-"""One inference request on its way in (`Call`) and its answer on the way out (`Reply`).
+"""One inference request on its way in (`Head`, `Call`) and its answer on the way out (`Reply`).
 
-Made by `routes`, filled in by the stages of `pipeline`. Nothing here parses a body.
+Made by the two doors (`direct`, `routes`), filled in by the steps of `pipeline`. Nothing here parses a body.
 """
 
 from __future__ import annotations
@@ -64,17 +64,30 @@ class Reply:
     """Bytes in all; None when the answer is streamed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the head of a request for a model says. Requests whose heads are the same bytes share one."""
+
+    method: str
+    path: str
+    endpoint_name: str
+    entity_name: str | None
+    """Named in the path; None: the traffic split decides."""
+    headers: Mapping[bytes, bytes]
+    """Lower-case names."""
+    authorization: str | None
+    content_type: bytes
+
+
+def _nobody() -> None:
+    """Nobody has to be told."""
+
+
 @dataclass(slots=True)
 class Call:
     """One request. Times are `clock.monotonic_s`."""
 
-    endpoint_name: str
-    entity_name: str | None
-    """Named in the path; None: the traffic split decides."""
-    method: str
-    path: str
-    headers: Mapping[bytes, bytes]
-    """Lower-case names."""
+    head: Head
     body: bytes
     """As received; empty when it is too long, see `body_bytes`."""
     body_bytes: int
@@ -82,13 +95,18 @@ class Call:
     arrived_s: float
     deadline_s: float
     """When it is answered 504. Time spent waiting for a sleeping entity is added to it."""
-    abort: Callable[[], None]
-    """Ends the request without an answer: its client is gone, or does not read."""
+    passed: int = 0
+    """Steps of the pipeline it has entered."""
     request_id: str = ""
     principal: Principal = ANONYMOUS
     endpoint: EndpointRoute = UNROUTED
     entity: EntityRoute = UNCHOSEN
+    """UNCHOSEN when it was refused before one was chosen."""
     deployment: Deployment | None = None
+    abort: Callable[[], None] = _nobody
+    """Ends the request without an answer: its client is gone, or does not read. Set while a task answers it."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Headers its answer gets beside the usual ones."""
     deaths: int = 0
     """Replicas that died while they had this request."""
     queue_ms: float = 0.0
@@ -98,3 +116,8 @@ class Call:
     response_bytes: int = 0
     failure: int = 0
     """HTTP status that would say what went wrong after a stream had begun; 0: nothing."""
+    status: int = 0
+    """Once it is finished: HTTP status; 499: the client left. Of a stream that broke, what the status would have been."""
+    total_ms: float = 0.0
+    """Once it is finished: from its head to its answer's end."""
+    streamed: bool = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from headgate.domain.routing import RoutingTable
-from headgate.gateway.deployment import Deployment, Moved, Terms
+from headgate.gateway.deployment import Deployment, Terms
 
 
 class Capacity:
@@ -19,12 +19,9 @@ class Capacity:
         self._deployments: dict[str, Deployment] = {}
         self._leaving: list[Deployment] = []
 
-    def of(self, key: str) -> Deployment:
-        """The deployment of a key of the current routing table. Raises Moved for one that has just left it."""
-        deployment = self._deployments.get(key)
-        if deployment is None:
-            raise Moved
-        return deployment
+    def of(self, key: str) -> Deployment | None:
+        """The deployment of a key; None when it is not in the current routing table."""
+        return self._deployments.get(key)
 
     def all(self) -> Iterable[Deployment]:
         """Every deployment of the current table."""

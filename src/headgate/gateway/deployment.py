@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from headgate import errors
 from headgate.clock import Clock
@@ -24,6 +25,7 @@ BUSY = "Too many concurrent requests. Consider increasing the provisioned concur
 """Databricks' own words."""
 
 DEMAND_EVERY_S = 1.0
+_CONTENT_TYPES = 32
 
 
 class Moved(Exception):
@@ -42,15 +44,33 @@ class Terms:
     counted: Metrics
 
 
-class Waiter:
+class Waiter(Protocol):
     """A request that waits for a slot."""
 
-    __slots__ = ("call", "connection", "since_s")
+    call: Call
+    since_s: float
+    """When it began to wait."""
+
+    def granted(self, connection: Connection) -> bool:
+        """A slot of this connection is its own now; False when nobody wants it any more."""
+
+    def fail(self, error: Exception) -> None:
+        """It waits no longer, and in vain."""
+
+
+class _Awaited:
+    """A waiter somebody awaits."""
 
     def __init__(self, call: Call, now_s: float) -> None:
         self.call = call
         self.since_s = now_s
         self.connection: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+
+    def granted(self, connection: Connection) -> bool:
+        if self.connection.done():  # cancelled in this very turn
+            return False
+        self.connection.set_result(connection)
+        return True
 
     def fail(self, error: Exception) -> None:
         if not self.connection.done():
@@ -63,7 +83,9 @@ class Deployment:
     def __init__(self, endpoint: EndpointRoute, entity: EntityRoute, terms: Terms) -> None:
         self.key = entity.deployment_key
         self.served_header = (b"served-model-name", entity.name.encode())
-        self.last_request_at_ms = 0
+        self._answer_heads: dict[bytes, bytes] = {}
+        self._asked = False
+        self._last_request_at_ms = 0
         self._terms = terms
         self._endpoint = endpoint
         self._entity = entity
@@ -87,7 +109,7 @@ class Deployment:
         """A slot of the replica with the fewest requests of this server; None when there is none free. Raises Moved."""
         if self._retired:
             raise Moved
-        self.last_request_at_ms = self._terms.clock.now_ms()
+        self._asked = True
         connections = self._connections
         count = len(connections)
         best, least = None, 1 << 30
@@ -102,13 +124,21 @@ class Deployment:
             best.taken += 1
         return best
 
-    async def wait(self, call: Call) -> Connection:
-        """A slot, when it is this request's turn. Raises TooManyRequests, DeadlineExceeded, Moved."""
+    def queue(self, waiter: Waiter) -> None:
+        """From now on it waits for its turn, unless it leaves. Raises TooManyRequests."""
         if len(self._waiters) >= self._terms.queue_per_entity:
             raise errors.TooManyRequests(BUSY, headers={"retry-after": "1"})
-        waiter = Waiter(call, self._terms.clock.monotonic_s())
         self._waiters[waiter] = None
         self._ask_for_replica(waiter.since_s)
+
+    def leave(self, waiter: Waiter) -> None:
+        """It does not wait any more."""
+        self._waiters.pop(waiter, None)
+
+    async def wait(self, call: Call) -> Connection:
+        """A slot, when it is this request's turn. Raises TooManyRequests, DeadlineExceeded, Moved."""
+        waiter = _Awaited(call, self._terms.clock.monotonic_s())
+        self.queue(waiter)
         try:
             return await waiter.connection
         except asyncio.CancelledError:
@@ -117,7 +147,7 @@ class Deployment:
                 self.release(future.result())
             raise
         finally:
-            self._waiters.pop(waiter, None)
+            self.leave(waiter)
 
     def release(self, connection: Connection) -> None:
         """Gives a slot back, or straight to who waits longest."""
@@ -127,6 +157,16 @@ class Deployment:
         connection.taken -= 1
         if connection.retired and connection.taken == 0:
             connection.close()
+
+    def answer_head(self, content_type: bytes) -> bytes:
+        """What the head of its answers of that type begins with, after the status: complete lines."""
+        head = self._answer_heads.get(content_type)
+        if head is None:
+            if len(self._answer_heads) >= _CONTENT_TYPES:
+                self._answer_heads.clear()
+            head = b"content-type: %b\r\n%b: %b\r\n" % (content_type, *self.served_header)
+            self._answer_heads[content_type] = head
+        return head
 
     # -- links ---------------------------------------------------------------------------------------------------
 
@@ -181,6 +221,14 @@ class Deployment:
     # -- looking after -------------------------------------------------------------------------------------------
 
     @property
+    def last_request_at_ms(self) -> int:
+        """When there was a request, in ms since the epoch: at most as long ago as this was read before. 0: never."""
+        if self._asked:
+            self._asked = False
+            self._last_request_at_ms = self._terms.clock.now_ms()
+        return self._last_request_at_ms
+
+    @property
     def reachable(self) -> int:
         """Replicas that can be asked now."""
         return len(self._connections)
@@ -203,7 +251,10 @@ class Deployment:
         if self._waiters:
             self._ask_for_replica(now_s)
             for waiter in list(self._waiters):
-                self._expire(waiter, now_s)
+                why = self._overdue(waiter, now_s)
+                if why:
+                    self.leave(waiter)
+                    waiter.fail(errors.DeadlineExceeded(why))
 
     def measure(self) -> None:
         """Sets its gauges, unless it never woke."""
@@ -224,13 +275,11 @@ class Deployment:
             await link.close()
 
     def _hand_over(self, connection: Connection) -> None:
-        waiter, _ = self._waiters.popitem(last=False)
-        while waiter.connection.done():  # cancelled in this very turn
-            if not self._waiters:
-                connection.taken -= 1
-                return
+        while self._waiters:
             waiter, _ = self._waiters.popitem(last=False)
-        waiter.connection.set_result(connection)
+            if waiter.granted(connection):
+                return
+        connection.taken -= 1
 
     def _wake(self) -> None:
         """Time spent asleep does not count as processing time."""
@@ -243,12 +292,12 @@ class Deployment:
             self._demanded_s = now_s
             self._terms.demand(self._endpoint.id, self.key)
 
-    def _expire(self, waiter: Waiter, now_s: float) -> None:
+    def _overdue(self, waiter: Waiter, now_s: float) -> str:
+        """Why it waits no longer; empty while it may."""
         if self._connections:
-            if now_s > waiter.call.deadline_s:
-                waiter.fail(errors.DeadlineExceeded(OVERDUE))
-        elif now_s - max(waiter.since_s, self._asleep_since_s) > self._terms.wake_deadline_s:
-            waiter.fail(errors.DeadlineExceeded(self._no_replica()))
+            return OVERDUE if now_s > waiter.call.deadline_s else ""
+        asleep_s = now_s - max(waiter.since_s, self._asleep_since_s)
+        return self._no_replica() if asleep_s > self._terms.wake_deadline_s else ""
 
     def _no_replica(self) -> str:
         cause = self._entity.problem or next((link.problem for link in self._links.values() if link.problem), "")

@@ -1,17 +1,16 @@
 """One request on a link and what comes back: an `Answer`, or a `Stream` of chunks.
 
-Used by `links`, which feeds them, and by the stage `call_replica`, which waits for them.
+Fed by `links`. `direct` is told at once what came; the step `call_replica` awaits it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from headgate import errors
+from headgate.gateway.call import Call
 
 if TYPE_CHECKING:
     from headgate.gateway.links import Connection
@@ -35,50 +34,77 @@ class NotSent(Exception):
     """The link was lost before the request was written: no replica has seen it."""
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A worker's answer, not parsed."""
 
-    exchange: Exchange
     status: int
     content_type: bytes
     queue_us: float
     """Waiting inside the worker."""
     execute_us: float
-    body: bytes = b""
-    stream: Stream | None = None
-    """The body when it is streamed."""
+    body: bytes
+    """Empty when the answer is streamed, see `Exchange.stream`."""
 
 
 class Exchange:
-    """One request that a replica has and has not answered completely."""
+    """One request that a replica has and has not answered completely. Subclasses say what becomes of its answer.
 
-    __slots__ = ("abort", "answered", "connection", "deadline_s", "number", "stream")
+    Either `replied` or `failed` is called, once, unless it was abandoned.
+    """
 
-    def __init__(self, connection: Connection, number: int, deadline_s: float, abort: Callable[[], None]) -> None:
-        self.connection = connection
-        self.number = number
-        self.deadline_s = deadline_s
-        self.abort = abort
-        self.answered: asyncio.Future[Answer] = connection.loop.create_future()
+    __slots__ = ("call", "connection", "number", "sent_s", "stream")
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.connection: Connection | None = None
+        """Who has it; None before it is sent."""
+        self.number = 0
+        self.sent_s = 0.0
         self.stream: Stream | None = None
+
+    def replied(self, answer: Answer) -> None:
+        """The answer, or the beginning of one whose body comes through `stream`."""
+        raise NotImplementedError
+
+    def failed(self, error: Exception) -> None:
+        """There will be none."""
+        raise NotImplementedError
 
     def abandon(self) -> None:
         """Nobody waits for it any more. Does nothing once it is complete."""
-        self.connection.abandon(self)
+        if self.connection is not None:
+            self.connection.abandon(self)
 
     def fail(self, error: Exception) -> None:
         """It will not be answered (completely)."""
         if self.stream is not None:
             self.stream.end(error)
-        elif not self.answered.done():
-            self.answered.set_exception(error)
-            self.answered.exception()  # whoever waited may just have left
+        else:
+            self.failed(error)
 
     def expire(self) -> None:
         """It took longer than it may."""
         self.fail(errors.DeadlineExceeded(OVERDUE))
         self.abandon()
+
+
+class Awaited(Exchange):
+    """An exchange somebody awaits."""
+
+    __slots__ = ("answered",)
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(call)
+        self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def replied(self, answer: Answer) -> None:
+        if not self.answered.done():
+            self.answered.set_result(answer)
+
+    def failed(self, error: Exception) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(error)
+            self.answered.exception()  # whoever waited may just have left
 
 
 class Stream:

@@ -17,7 +17,6 @@ import orjson
 
 from headgate.clock import Clock, within
 from headgate.domain.routing import ReplicaAddress
-from headgate.gateway.call import Call
 from headgate.gateway.exchanges import STREAM_BUFFER_BYTES, Answer, Exchange, NotSent, ReplicaDied, Stream
 from headgate_worker import protocol
 
@@ -31,6 +30,9 @@ OVERDUE_GRACE_S = 2.0
 
 _HELLO = protocol.encode_json(protocol.HELLO, 0, {"version": protocol.VERSION, "role": "server"})
 _JSON = b"application/json"
+_LAST_NUMBER = 0xFFFFFFFF
+_COPIED_BYTES = 65536
+"""Longer bodies are handed to the transport as they are."""
 
 
 class Pool(Protocol):
@@ -47,7 +49,7 @@ class Pool(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """One connection to a replica. Frames of one turn of the loop are written together."""
+    """One connection to a replica."""
 
     def __init__(self, replica: ReplicaAddress, pool: Pool, clock: Clock) -> None:
         self.replica = replica
@@ -68,28 +70,33 @@ class Connection(asyncio.Protocol):
         self._decoder = protocol.Decoder()
         self._pending: dict[int, Exchange] = {}
         self._number = 0
-        self._out: list[bytes] = []
         self._why = "the connection was closed"
 
     # -- requests ------------------------------------------------------------------------------------------------
 
-    def ask(self, call: Call) -> Exchange:
+    def ask(self, exchange: Exchange, now_s: float) -> None:
         """Sends a request; its slot is given back when it is answered, broken or abandoned. Raises NotSent."""
-        if not self.usable:
+        if not self.usable or self._transport is None:
             raise NotSent(self._why)
-        number = self._next_number()
-        left_ms = int((call.deadline_s - self._clock.monotonic_s()) * 1000.0)
+        call = exchange.call
+        number = self._number = self._number + 1
+        if number > _LAST_NUMBER or number in self._pending:
+            number = self._free_number()
+        left_ms = int((call.deadline_s - now_s) * 1000.0)
         meta = b'%b"request_id":"%b","deadline_ms":%d}' % (
-            _meta_start(call.headers.get(b"content-type", b"")),
+            _meta_start(call.head.content_type),
             call.request_id.encode(),
             left_ms if left_ms > 0 else 1,
         )
         body = call.body
-        self._write(protocol.encode_head(protocol.REQUEST, number, meta, len(body)))
-        if body:
-            self._out.append(body)
-        exchange = self._pending[number] = Exchange(self, number, call.deadline_s, call.abort)
-        return exchange
+        exchange.connection, exchange.number, exchange.sent_s = self, number, now_s
+        self._pending[number] = exchange
+        head = protocol.encode_head(protocol.REQUEST, number, meta, len(body))
+        if len(body) <= _COPIED_BYTES:
+            self._write(head + body)
+        else:
+            self._write(head)
+            self._write(body)
 
     def abandon(self, exchange: Exchange) -> None:
         """Tells the worker that nobody waits for this any more. Does nothing once it is complete."""
@@ -100,7 +107,7 @@ class Connection(asyncio.Protocol):
     def expire(self, now_s: float) -> None:
         """Fails what should have been answered."""
         for exchange in list(self._pending.values()):
-            if now_s > exchange.deadline_s + OVERDUE_GRACE_S:
+            if now_s > exchange.call.deadline_s + OVERDUE_GRACE_S:
                 exchange.expire()
 
     def retire(self) -> None:
@@ -115,10 +122,10 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _next_number(self) -> int:
-        number = self._number + 1
-        while number > 0xFFFFFFFF or number in self._pending:
-            number = 1 if number > 0xFFFFFFFF else number + 1
+    def _free_number(self) -> int:
+        number = self._number
+        while number > _LAST_NUMBER or number in self._pending:
+            number = 1 if number > _LAST_NUMBER else number + 1
         self._number = number
         return number
 
@@ -127,15 +134,10 @@ class Connection(asyncio.Protocol):
         self._pool.release(self)
 
     def _write(self, frame: bytes) -> None:
-        if not self._out:
-            self.loop.call_soon(self._flush)
-        self._out.append(frame)
-
-    def _flush(self) -> None:
-        out, self._out = self._out, []
-        # A transport that is closing may raise on write, which would take the whole link down.
+        # A transport that is closing may raise on write, which would take the whole link down. uvloop itself sends
+        # what one turn of the loop wrote in one system call.
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.writelines(out)
+            self._transport.write(frame)
 
     # -- asyncio.Protocol ----------------------------------------------------------------------------------------
 
@@ -178,31 +180,26 @@ class Connection(asyncio.Protocol):
         exchange = self._pending.get(number)
         if exchange is None:
             return None  # of a request that nobody waits for any more
-        if kind == protocol.REPLY:
-            answer = _answer(exchange, orjson.loads(meta), body)
+        if kind == protocol.REPLY and exchange.stream is None:
+            answer = _answer(orjson.loads(meta), body)
             self._finish(exchange)
-            self._settle(exchange, answer)
+            exchange.replied(answer)
         elif kind == protocol.CHUNK and exchange.stream is not None:
             exchange.stream.feed(body)
             if exchange.stream.size > STREAM_BUFFER_BYTES:
                 logger.warning("a client does not read its stream: it is cut off")
                 self.abandon(exchange)
-                exchange.abort()
+                exchange.call.abort()
         elif kind == protocol.STREAM and exchange.stream is None:
+            answer = _answer(orjson.loads(body), b"")
             exchange.stream = Stream(self.loop)
-            answer = _answer(exchange, orjson.loads(body), b"")
-            answer.stream = exchange.stream
-            self._settle(exchange, answer)
+            exchange.replied(answer)
         elif kind == protocol.END and exchange.stream is not None:
             self._finish(exchange)
             exchange.stream.end()
         else:
             raise protocol.ProtocolError(f"frame of kind {kind} where none belongs")
         return None
-
-    def _settle(self, exchange: Exchange, answer: Answer) -> None:
-        if not exchange.answered.done():
-            exchange.answered.set_result(answer)
 
     def _greet(self, hello: dict[str, Any]) -> None:
         if hello["version"] != protocol.VERSION:
@@ -219,11 +216,20 @@ def _meta_start(content_type: bytes) -> bytes:
     return orjson.dumps({"content_type": content_type.decode("latin-1")})[:-1] + b","
 
 
-def _answer(exchange: Exchange, meta: dict[str, Any], body: bytes) -> Answer:
+def _answer(meta: dict[str, Any], body: bytes) -> Answer:
     """Raises KeyError, TypeError or ValueError for meta without what the protocol asks for."""
     kind = meta.get("content_type")
-    content_type = _JSON if kind is None or kind == "application/json" else kind.encode("latin-1")
-    return Answer(exchange, meta["status"], content_type, meta.get("queue_us", 0), meta.get("execute_us", 0), body)
+    content_type = _JSON if kind is None or kind == "application/json" else _content_type(kind)
+    status = meta["status"]
+    if not 200 <= status <= 599:
+        raise ValueError(f"{status!r} is not a status")
+    return Answer(status, content_type, meta.get("queue_us", 0), meta.get("execute_us", 0), body)
+
+
+@lru_cache(maxsize=256)
+def _content_type(kind: str) -> bytes:
+    """As a header's value; models may say anything."""
+    return kind.encode() if kind.isascii() and kind.isprintable() else b"application/octet-stream"
 
 
 class Link:
@@ -270,7 +276,8 @@ class Link:
                     connection.close()
                     return
                 self.connection = connection
-                self._pool.connected(connection)
+                if connection.usable:  # it may be lost already
+                    self._pool.connected(connection)
                 await connection.closed
                 self.connection = None
             if self._clock.monotonic_s() - began_s > BACKOFF_MAX_S:

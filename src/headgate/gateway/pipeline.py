@@ -1,20 +1,24 @@
 """The path of one inference request, as a list. Read it from top to bottom; each name is a file in `stages`.
 
-Composed once, at start: nothing is built per request.
+Composed once, at start. A step does its work at once, or answers with an awaitable that does it: then the request needs a
+task. So there are two drivers of the same list: `direct` takes requests along it without a task for as long as no step
+must wait, `Pipeline.answer` takes any request from wherever it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
+from headgate import errors
 from headgate.access.principals import Principal
 from headgate.clock import Clock
 from headgate.domain.routing import EndpointRoute
-from headgate.gateway.call import Call, Reply
+from headgate.gateway.call import Call, Chunks, Reply
 from headgate.gateway.capacity import Capacity
+from headgate.gateway.exchanges import Answer, Exchange
 from headgate.gateway.stages.authenticate import Authenticate
 from headgate.gateway.stages.authorize import Authorize
 from headgate.gateway.stages.call_replica import CallReplica
@@ -25,14 +29,13 @@ from headgate.gateway.stages.record import Record, Recorder
 from headgate.gateway.stages.trace import Trace
 from headgate.gateway.switchboard import Switchboard
 
-Next = Callable[[Call], Awaitable[Reply]]
-"""The rest of the way."""
+CLIENT_LEFT = 499
 
+Step = Callable[[Call], Awaitable[None] | None]
+"""Changes the call, or raises a HeadgateError. One that must wait returns what is to be awaited, and does the rest there.
 
-class Stage(Protocol):
-    """One step. It may change the call, answer itself, hand on to `next`, and look at the reply."""
-
-    async def __call__(self, call: Call, next: Next) -> Reply: ...
+A step may have a method `ended(call)`: it is called when a request that entered the step is finished, whatever became of it.
+"""
 
 
 class Random(Protocol):
@@ -44,8 +47,8 @@ class Random(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class StageNeeds:
-    """What the stages are made from."""
+class StepNeeds:
+    """What the steps are made from."""
 
     authenticate: Callable[[str | None], Principal]
     may_query: Callable[[Principal, EndpointRoute], bool]
@@ -57,29 +60,122 @@ class StageNeeds:
     payload_bytes: int
 
 
-def build(needs: StageNeeds) -> Next:
-    """The whole way, ready to be called for every request."""
-    return compose(
-        [
+def build(needs: StepNeeds) -> Pipeline:
+    """The whole way."""
+    choose = Choose(needs.switchboard, needs.capacity, needs.rng)
+    return Pipeline(
+        (
             Trace(needs.rng),
             Authenticate(needs.authenticate),
             FindEndpoint(needs.switchboard),
             Authorize(needs.may_query),
-            Record(needs.recorder, needs.clock),
+            Record(needs.recorder),
             Limit(needs.payload_bytes),
-            Choose(needs.switchboard, needs.capacity, needs.rng),
-            CallReplica(needs.clock),
-        ]
+            choose,
+        ),
+        CallReplica(choose, needs.clock),
+        needs.clock,
     )
 
 
-def compose(stages: Sequence[Stage]) -> Next:
-    """Each stage with the ones after it as its `next`."""
-    step: Next = _nowhere
-    for stage in reversed(stages):
-        step = partial(stage.__call__, next=step)
-    return step
+class Pipeline:
+    """The steps, and the two ways to take a request along them."""
+
+    def __init__(self, steps: tuple[Step, ...], last: CallReplica, clock: Clock) -> None:
+        self.last = last
+        """What answers a request that has passed all steps."""
+        self._steps = steps
+        self._endings = [(position, step.ended) for position, step in enumerate(steps) if hasattr(step, "ended")]
+        self._clock = clock
+
+    def enter(self, call: Call) -> Awaitable[None] | None:
+        """Takes it along the steps it has not entered yet: to the end, or to one that must wait and is to be awaited first.
+
+        Raises HeadgateError.
+        """
+        passed = call.passed
+        try:
+            for step in self._steps[passed:]:
+                passed += 1
+                waiting = step(call)
+                if waiting is not None:
+                    return waiting
+        finally:
+            call.passed = passed
+        return None
+
+    def end(self, call: Call, status: int) -> None:
+        """It is finished. Call it once for every call that was entered."""
+        call.status = call.failure or status
+        call.total_ms = (self._clock.monotonic_s() - call.arrived_s) * 1000.0
+        for position, ended in self._endings:
+            if call.passed > position:
+                ended(call)
+
+    async def answer(
+        self,
+        call: Call,
+        waiting: Awaitable[None] | None = None,
+        begun: tuple[Exchange, Answer] | None = None,
+    ) -> Reply:
+        """The rest of the way, after `waiting`; with the beginning of a stream, what is left to do with that.
+
+        Raises HeadgateError, or CancelledError because the client left.
+        """
+        status = 500
+        try:
+            if waiting is not None:
+                await waiting
+            while (waiting := self.enter(call)) is not None:
+                await waiting
+            reply = await (self.last(call) if begun is None else self.last(call, *begun))
+            status = reply.status
+            if reply.length is None:
+                call.streamed = True
+                reply.chunks = _Ended(reply, call, self.end)
+            else:
+                call.response_bytes = reply.length
+            return reply
+        except errors.HeadgateError as error:
+            status = error.http_status
+            raise
+        except asyncio.CancelledError:
+            status = CLIENT_LEFT
+            raise
+        finally:
+            if not call.streamed:
+                self.end(call, status)
 
 
-async def _nowhere(call: Call) -> Reply:
-    raise AssertionError(f"no stage answered {call.method} {call.path}")
+class _Ended:
+    """The chunks of a stream, after which the call is finished."""
+
+    __slots__ = ("_call", "_chunks", "_complete", "_end", "_over", "_status")
+
+    def __init__(self, reply: Reply, call: Call, end: Callable[[Call, int], None]) -> None:
+        self._chunks: Chunks = reply.chunks
+        self._status = reply.status
+        self._call = call
+        self._end = end
+        self._complete = False
+        self._over = False
+
+    def __aiter__(self) -> _Ended:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await self._chunks.__anext__()
+        except StopAsyncIteration:
+            self._complete = True
+            raise
+        self._call.response_bytes += len(chunk)
+        return chunk
+
+    async def aclose(self) -> None:
+        try:
+            await self._chunks.aclose()
+        finally:
+            if not self._over:
+                self._over = True
+                self._end(self._call, self._status if self._complete else CLIENT_LEFT)

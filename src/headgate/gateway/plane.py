@@ -71,8 +71,8 @@ class Gateway:
         self._switchboard = Switchboard(needs.routing, self._swapped, needs.counted, needs.clock)
         self._presence = Presence(self._switchboard, needs.server_row, needs.counted)
         self._loads = LoadReporter(self.capacity, needs.report, needs.clock, needs.counted)
-        answer = pipeline.build(
-            pipeline.StageNeeds(
+        steps = pipeline.build(
+            pipeline.StepNeeds(
                 authenticate=needs.authenticate,
                 may_query=needs.may_query,
                 switchboard=self._switchboard,
@@ -83,7 +83,7 @@ class Gateway:
                 payload_bytes=limits.payload_bytes,
             )
         )
-        door = DoorNeeds(answer, needs.authenticate, limits, needs.workspace_id, needs.clock, needs.counted)
+        door = DoorNeeds(steps, needs.authenticate, limits, needs.workspace_id, needs.clock, needs.counted)
         self.routes = Routes(door)
         """The ASGI app for everything below `/serving-endpoints/`."""
         self._tasks: list[asyncio.Task[None]] = []

@@ -1,9 +1,10 @@
-"""The door of the data plane: HTTP in, one `Call`, one `Reply`, HTTP out. Raw ASGI; nothing of a body is parsed.
+"""The general door of the data plane: HTTP in, one `Call`, one `Reply`, HTTP out. Raw ASGI; nothing of a body is parsed.
 
     POST /serving-endpoints/{name}/invocations
     POST /serving-endpoints/{name}/served-models/{entity}/invocations
 
-The one place where the gateway's errors become HTTP, and where a client that left ends the work for it.
+Takes any request, one task each, also from the middle of its way, where `direct` could not go on. The one place where the
+gateway's errors become HTTP.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import orjson
 from headgate import errors
 from headgate.access.principals import Principal
 from headgate.clock import Clock, within
-from headgate.gateway.call import Call, Reply, Whole
+from headgate.gateway.call import Call, Head, Headers, Reply, Whole
+from headgate.gateway.exchanges import Answer, Exchange
+from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.watch import Watch
 from headgate.settings import LimitSettings
 from headgate.telemetry import metrics
@@ -31,8 +34,8 @@ logger = logging.getLogger(__name__)
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Any, Receive, Send], Awaitable[None]]
 
-_PREFIX = "/serving-endpoints/"
 _HOW = "Send requests as POST /serving-endpoints/{name}/invocations."
 
 
@@ -40,8 +43,7 @@ _HOW = "Send requests as POST /serving-endpoints/{name}/invocations."
 class DoorNeeds:
     """What the door is made from."""
 
-    answer: Callable[[Call], Awaitable[Reply]]
-    """The pipeline."""
+    pipeline: Pipeline
     authenticate: Callable[[str | None], Principal]
     limits: LimitSettings
     workspace_id: str
@@ -54,7 +56,7 @@ class ClientLeft(Exception):
 
 
 class Routes:
-    """An ASGI app for everything below `/serving-endpoints/`."""
+    """An ASGI app for everything below `/serving-endpoints/`; what it knows of requests is shared with `direct`."""
 
     def __init__(self, needs: DoorNeeds) -> None:
         self.active = 0
@@ -63,18 +65,62 @@ class Routes:
         """Whether clients are told to connect anew after their answer."""
         self.idle = asyncio.Event()
         """Set when, while draining, nothing is being worked on any more."""
-        self._needs = needs
-        self._answer_call = needs.answer
-        self._clock = needs.clock
-        self._payload_bytes = needs.limits.payload_bytes
-        self._execution_s = needs.limits.execution_s
-        self._workspace = (b"x-databricks-org-id", needs.workspace_id.encode())
+        self.pipeline = needs.pipeline
+        self.clock = needs.clock
+        self.authenticate = needs.authenticate
+        self.payload_bytes = needs.limits.payload_bytes
+        self.execution_s = needs.limits.execution_s
+        self.workspace = (b"x-databricks-org-id", needs.workspace_id.encode())
+        """A header of every answer."""
+        self._counted = needs.counted
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        watch = Watch(receive)
         self.active += 1
+        watch = Watch(receive)
+        await self._respond(self._answer(scope, receive, watch), send, watch)
+
+    def resume(self, call: Call, waiting: Awaitable[None] | None, begun: tuple[Exchange, Answer] | None) -> App:
+        """An ASGI app for the rest of one request, see `Pipeline.answer`. Its body is read, and it is counted as active."""
+
+        async def rest(scope: Any, receive: Receive, send: Send) -> None:
+            watch = Watch(receive)
+            await self._respond(self._finish(call, watch, waiting, begun), send, watch)
+
+        return rest
+
+    def knows(self, head: Head) -> bool:
+        """Whether its token is a valid one."""
         try:
-            reply = await self._answer(scope, receive, watch)
+            self.authenticate(head.authorization)
+        except errors.HeadgateError:
+            return False
+        return True
+
+    def done(self) -> None:
+        """One of the active requests is over."""
+        self.active -= 1
+        if self.draining and not self.active:
+            self.idle.set()
+
+    def refuse(self, call: Call | None, error: Exception) -> tuple[int, Headers, bytes]:
+        """What is answered when something went wrong: status, headers but those of every answer, body."""
+        if not isinstance(error, errors.HeadgateError):
+            what = "" if call is None else f" {call.request_id} {call.head.method} {call.head.path}"
+            logger.error("request%s failed", what, exc_info=error)
+            name = "" if call is None else f" {call.request_id}"
+            error = errors.InternalError(f"Request{name} failed inside the server. Its log says why.")
+        if call is None or not call.endpoint.name:
+            self._counted.number(metrics.REFUSED, error.error_code).add()
+        body = orjson.dumps(error.body())
+        headers = [(b"content-type", b"application/json")]
+        headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
+        if call is not None and call.deployment is not None:
+            headers += [call.deployment.served_header, *call.headers]
+        return error.http_status, headers, body
+
+    async def _respond(self, answer: Awaitable[Reply], send: Send, watch: Watch) -> None:
+        try:
+            reply = await answer
             try:
                 await self._send(reply, send, watch)
             finally:
@@ -85,41 +131,45 @@ class Routes:
             if not watch.aborted:
                 raise
         finally:
-            self.active -= 1
-            if self.draining and not self.active:
-                self.idle.set()
+            self.done()
             await watch.stop()
 
     async def _answer(self, scope: Mapping[str, Any], receive: Receive, watch: Watch) -> Reply:
         """The reply to one request, whatever happens. Raises only ClientLeft and CancelledError."""
-        call = Call("", None, scope["method"], scope["path"], dict(scope["headers"]), b"", 0, 0.0, 0.0, watch.abort)
+        call = None
         try:
-            call.endpoint_name, call.entity_name = _target(call)
-            call.arrived_s = self._clock.monotonic_s()
-            call.deadline_s = call.arrived_s + self._execution_s
+            head = _head(scope)
+            arrived_s = self.clock.monotonic_s()
+            call = Call(head, b"", 0, arrived_s, arrived_s + self.execution_s)
             await self._read(call, receive)
-            watch.start()
-            reply = await self._answer_call(call)
-        except errors.HeadgateError as error:
-            reply = self._refuse(call, error)
         except ClientLeft:
             raise
-        except Exception:
-            logger.exception("request %s %s %s failed", call.request_id, call.method, call.path)
-            message = f"Request {call.request_id} failed inside the server. Its log says why."
-            reply = self._refuse(call, errors.InternalError(message))
-        if call.request_id:
-            reply.headers.append((b"x-databricks-request-id", call.request_id.encode()))
-        reply.headers.append(self._workspace)
+        except Exception as error:  # noqa: BLE001 - this is a door: `refuse` logs what is not meant for clients
+            reply = _whole(*self.refuse(call, error))
+            reply.headers.append(self.workspace)
+            return reply
+        return await self._finish(call, watch, None, None)
+
+    async def _finish(
+        self, call: Call, watch: Watch, waiting: Awaitable[None] | None, begun: tuple[Exchange, Answer] | None
+    ) -> Reply:
+        """Raises only CancelledError."""
+        call.abort = watch.abort
+        watch.start()
+        try:
+            reply = await self.pipeline.answer(call, waiting, begun)
+        except Exception as error:  # noqa: BLE001 - this is a door
+            reply = _whole(*self.refuse(call, error))
+        reply.headers.append((b"x-databricks-request-id", call.request_id.encode()))
+        reply.headers.append(self.workspace)
         return reply
 
     async def _read(self, call: Call, receive: Receive) -> None:
         """Fills in the body, up to the limit. Raises ClientLeft, Unauthenticated, DeadlineExceeded."""
-        announced = call.headers.get(b"content-length", b"0")
+        announced = call.head.headers.get(b"content-length", b"0")
         call.body_bytes = int(announced) if announced.isdigit() else 0
-        header = call.headers.get(b"authorization")
-        if call.body_bytes > self._payload_bytes:
-            self._needs.authenticate(None if header is None else header.decode("latin-1"))
+        if call.body_bytes > self.payload_bytes:
+            self.authenticate(call.head.authorization)
             await request_body.discard(receive)
             return
         message = await receive()
@@ -128,11 +178,11 @@ class Routes:
             call.body_bytes = len(call.body)
             return
         # Only somebody known may have a large body kept in memory.
-        self._needs.authenticate(None if header is None else header.decode("latin-1"))
+        self.authenticate(call.head.authorization)
         try:
-            await within(self._execution_s, self._read_rest(call, message, receive))
+            await within(self.execution_s, self._read_rest(call, message, receive))
         except asyncio.TimeoutError:
-            raise errors.DeadlineExceeded(f"The request body did not arrive within {self._execution_s:g} s.") from None
+            raise errors.DeadlineExceeded(f"The request body did not arrive within {self.execution_s:g} s.") from None
 
     async def _read_rest(self, call: Call, message: Message, receive: Receive) -> None:
         pieces: list[bytes] = []
@@ -140,9 +190,9 @@ class Routes:
         while message["type"] == "http.request":
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
-            if size > self._payload_bytes or not message.get("more_body", False):
+            if size > self.payload_bytes or not message.get("more_body", False):
                 call.body_bytes = size
-                call.body = b"" if size > self._payload_bytes else b"".join(pieces)
+                call.body = b"" if size > self.payload_bytes else b"".join(pieces)
                 if message.get("more_body", False):
                     await request_body.discard(receive)
                 return
@@ -152,7 +202,7 @@ class Routes:
     async def _send(self, reply: Reply, send: Send, watch: Watch) -> None:
         headers = reply.headers
         if reply.length is None:
-            watch.start_now(self._execution_s)
+            watch.start_now(self.execution_s)
         else:
             headers.append((b"content-length", b"%d" % reply.length))
         if self.draining:
@@ -165,30 +215,40 @@ class Routes:
         if sent != reply.length:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _refuse(self, call: Call, error: errors.HeadgateError) -> Reply:
-        if not call.endpoint.name:
-            self._needs.counted.number(metrics.REFUSED, error.error_code).add()
-        body = orjson.dumps(error.body())
-        headers = [(b"content-type", b"application/json")]
-        headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
-        if call.deployment is not None:
-            headers.append(call.deployment.served_header)
-        return Reply(error.http_status, headers, Whole(body), len(body))
+
+def _whole(status: int, headers: Headers, body: bytes) -> Reply:
+    return Reply(status, headers, Whole(body), len(body))
 
 
-def _target(call: Call) -> tuple[str, str | None]:
-    """Endpoint and served entity of the path. Raises EndpointNotFound, MethodNotAllowed."""
-    parts = call.path.split("/")
+def _head(scope: Mapping[str, Any]) -> Head:
+    """Raises EndpointNotFound, MethodNotAllowed."""
+    headers = dict(scope["headers"])
+    endpoint_name, entity_name = target(scope["method"], scope["path"])
+    authorization = headers.get(b"authorization")
+    return Head(
+        method=scope["method"],
+        path=scope["path"],
+        endpoint_name=endpoint_name,
+        entity_name=entity_name,
+        headers=headers,
+        authorization=None if authorization is None else authorization.decode("latin-1"),
+        content_type=headers.get(b"content-type", b""),
+    )
+
+
+def target(method: str, path: str) -> tuple[str, str | None]:
+    """Endpoint and served entity of a path. Raises EndpointNotFound, MethodNotAllowed."""
+    parts = path.split("/")
     if not parts[-1]:
         parts.pop()
     count = len(parts)
-    target: tuple[str, str | None]
+    found: tuple[str, str | None]
     if count == 4 and parts[3] == "invocations":
-        target = parts[2], None
+        found = parts[2], None
     elif count == 6 and parts[3] == "served-models" and parts[5] == "invocations":
-        target = parts[2], parts[4]
+        found = parts[2], parts[4]
     else:
-        raise errors.EndpointNotFound(f"There is nothing at {call.method} {call.path}. {_HOW}")
-    if call.method != "POST":
-        raise errors.MethodNotAllowed(f"{call.method} is not allowed here. {_HOW}", headers={"allow": "POST"})
-    return target
+        raise errors.EndpointNotFound(f"There is nothing at {method} {path}. {_HOW}")
+    if method != "POST":
+        raise errors.MethodNotAllowed(f"{method} is not allowed here. {_HOW}", headers={"allow": "POST"})
+    return found

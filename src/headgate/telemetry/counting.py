@@ -103,6 +103,13 @@ class EntitySeries:
             self._answers[status] = child
         child.value += 1.0
 
+    def finished(self, status: int, total_ms: float, queue_ms: float, execute_ms: float) -> None:
+        """Counts one answer: its HTTP status, its time in all, waiting, and in the model."""
+        self.answered(status)
+        self.request.observe(total_ms)
+        self.queue.observe(queue_ms)
+        self.prediction.observe(execute_ms)
+
 
 class Metrics:
     """What one process counts. Children may be used from one thread at a time, everything else from any."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tests.contract.gateway.wire_client import DEADLINE_S, Response, WireClient, encode
 from tests.fakes.worker import Behaviour, FakeWorker, echo
 
 from headgate import errors
 from headgate.access.principals import Principal
 from headgate.domain.routing import EndpointRoute, EntityRoute, ReplicaAddress, RoutingTable
+from headgate.gateway import http
 from headgate.gateway.plane import Gateway, GatewayDependencies
 from headgate.gateway.presence import ServerRow
 from headgate.gateway.switchboard import RoutingSource
@@ -28,7 +29,8 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 ADMIN = Principal("1", "admin", admin=True)
 GUEST = Principal("2", "guest", admin=False)
-DEADLINE_S = 30.0
+DOOR = "asgi"
+"""How requests come in: `asgi`, to the app; `http`, as bytes. Set by the fixture `run`."""
 
 
 def authenticate(authorization: str | None) -> Principal:
@@ -36,23 +38,6 @@ def authenticate(authorization: str | None) -> Principal:
     if authorization not in known:
         raise errors.Unauthenticated("Invalid access token.")
     return known[authorization]
-
-
-@dataclass
-class Response:
-    """What the door sent."""
-
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    pieces: list[bytes] = field(default_factory=list)
-    complete: bool = False
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(self.pieces)
-
-    def json(self) -> Any:
-        return json.loads(self.body)
 
 
 class Client:
@@ -104,6 +89,9 @@ class Client:
             self.response.complete = not message.get("more_body", False)
 
 
+AnyClient = Client | WireClient
+
+
 class Bench:
     """Use as an async context manager. Endpoints are named `churn` unless said otherwise."""
 
@@ -131,6 +119,7 @@ class Bench:
             rng=options.get("rng", random.Random(7)),
         )
         self.gateway = Gateway(needs)
+        self.http = http.protocol(self.gateway.routes)
 
     async def __aenter__(self) -> Bench:
         await self.gateway.start()
@@ -162,7 +151,15 @@ class Bench:
         """Waits until that many replicas can be asked."""
         await until(lambda: sum(deployment.reachable for deployment in self.gateway.capacity.all()) == count)
 
-    def send(self, path: str = "/serving-endpoints/churn/invocations", body: bytes = b"{}", **options: Any) -> Client:
+    def send(
+        self, path: str = "/serving-endpoints/churn/invocations", body: bytes = b"{}", **options: Any
+    ) -> AnyClient:
+        if DOOR == "http":
+            return WireClient(self.http, self.gateway.routes, encode(path, body, **options))
+        return self.to_app(path, body, **options)
+
+    def to_app(self, path: str, body: bytes = b"{}", **options: Any) -> Client:
+        """A request past HTTP, whatever the door."""
         return Client(self.gateway.routes, path, body, **options)
 
     async def ask(

@@ -149,7 +149,7 @@ def test_an_announced_body_that_is_too_long_is_read_away_and_answered(tmp_path: 
         async with Bench(tmp_path, limits={"payload_bytes": 100}) as bench:
             worker = await bench.worker()
             await bench.serve(entity(worker))
-            client = bench.send(PATH, b"x" * 101, headers={"content-length": "101"})
+            client = bench.to_app(PATH, b"x" * 101, headers={"content-length": "101"})
             response = await client.done()
             assert (response.status, response.json()["error_code"]) == (400, "BAD_REQUEST")
             assert "larger than the limit of 100 bytes" in response.json()["message"]
@@ -164,7 +164,7 @@ def test_a_body_without_length_is_kept_up_to_the_limit(tmp_path: Path, run: Run)
     async def live() -> None:
         async with Bench(tmp_path, limits={"payload_bytes": 100}) as bench:
             await bench.serve(entity(await bench.worker()))
-            client = bench.send(PATH, pieces=[b"x" * 60, b"x" * 60, b"x" * 60])
+            client = bench.to_app(PATH, pieces=[b"x" * 60, b"x" * 60, b"x" * 60])
             assert (await client.done()).status == 400
             assert client.unread() == 0
             assert (await bench.ask(PATH, pieces=[b"x" * 60, b"x" * 40])).status == 200
@@ -176,7 +176,7 @@ def test_a_large_body_of_a_stranger_is_not_kept(tmp_path: Path, run: Run) -> Non
     async def live() -> None:
         async with Bench(tmp_path) as bench:
             await bench.serve(entity(await bench.worker()))
-            client = bench.send(PATH, pieces=[b"x", b"x", b"x"], headers={"authorization": "Bearer wrong"})
+            client = bench.to_app(PATH, pieces=[b"x", b"x", b"x"], headers={"authorization": "Bearer wrong"})
             assert (await client.done()).status == 401
             assert client.unread() == 2
 

@@ -14,8 +14,8 @@ import uvicorn
 from tests.contract.gateway.bench import DEADLINE_S, Bench, Run, authenticate, entity, until
 from tests.fakes.worker import silence
 
+from headgate.gateway import http
 from headgate.gateway.front import Front
-from headgate.gateway.http import OneWriteProtocol
 
 HEAD = b"POST /serving-endpoints/churn/invocations HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\n"
 
@@ -78,7 +78,9 @@ class Served:
 async def served(folder: Path, **options: Any) -> AsyncIterator[Served]:
     bench, api = Bench(folder, **options), Api()
     front = Front(bench.gateway, api, authenticate, bench.counted)
-    config = uvicorn.Config(front, http=OneWriteProtocol, ws="none", lifespan="on", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        front, http=http.protocol(bench.gateway.routes), ws="none", lifespan="on", log_config=None, access_log=False
+    )
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     running = asyncio.ensure_future(server._serve(sockets=[listener]))  # `serve` would take over the signals

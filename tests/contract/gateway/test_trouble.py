@@ -11,6 +11,7 @@ from tests.contract.gateway.bench import DEADLINE_S, Bench, Client, Run, entity,
 from tests.fakes.worker import FakeWorker, Received, echo, silence
 
 from headgate.gateway import exchanges, links
+from headgate.gateway.stages.limit import Limit
 from headgate_worker import protocol
 
 
@@ -271,7 +272,7 @@ def test_a_stream_that_is_not_of_events_is_cut_when_its_replica_dies(tmp_path: P
         async with Bench(tmp_path) as bench:
             worker = await bench.worker(silence)
             await bench.serve(entity(worker))
-            client = bench.send()
+            client = bench.to_app("/serving-endpoints/churn/invocations")
             await until(lambda: len(worker.received) == 1)
             worker.received[0].stream("application/octet-stream")
             worker.received[0].chunk(b"half")
@@ -325,9 +326,11 @@ def test_a_client_that_does_not_read_its_stream_is_cut_off_and_others_are_not_he
             worker = await bench.worker(silence)
             await bench.serve(entity(worker))
             lazy = bench.send()
-            lazy.readable.clear()
             await until(lambda: len(worker.received) == 1)
             worker.received[0].stream()
+            worker.received[0].chunk(b"x")
+            await until(lambda: lazy.response.pieces == [b"x"])
+            lazy.readable.clear()
             for _ in range(20):
                 worker.received[0].chunk(b"x" * 10_000)
             await asyncio.wait_for(worker.received[0].cancelled.wait(), DEADLINE_S)
@@ -364,18 +367,18 @@ def test_draining_lets_requests_finish_and_refuses_those_that_would_wait_for_eve
 
 
 def test_an_error_inside_the_server_is_500_and_says_nothing_of_its_inside(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, run: Run
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     async def live() -> None:
         async with Bench(tmp_path) as bench:
             await bench.serve(entity(await bench.worker()))
-            bench.gateway.routes._answer_call = _fail
+            monkeypatch.setattr(Limit, "__call__", _fail)
             response = await bench.ask()
             assert (response.status, response.json()["error_code"]) == (500, "INTERNAL_ERROR")
             assert "sensitive" not in response.body.decode()
             assert "sensitive" in caplog.text
 
-    async def _fail(call: object) -> None:
+    def _fail(step: Limit, call: object) -> None:
         raise RuntimeError("sensitive")
 
     run(live())

@@ -6,17 +6,20 @@ import asyncio
 import random
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
+from typing import cast
 
 import pytest
 
 from headgate import errors
 from headgate.access.principals import Principal
+from headgate.clock import SystemClock
 from headgate.domain.routing import EndpointRoute, EntityRoute, RoutingTable
 from headgate.gateway import pipeline
-from headgate.gateway.call import Call, Reply, Whole
+from headgate.gateway.call import Call, Head, Reply, Whole
 from headgate.gateway.plane import administrators_only
 from headgate.gateway.stages import choose, find_endpoint
+from headgate.gateway.stages.call_replica import CallReplica
 from headgate.gateway.stages.trace import request_id
 from headgate.settings import LimitSettings
 
@@ -27,38 +30,75 @@ def endpoint(*shares: int, state: str = "READY", message: str = "") -> EndpointR
 
 
 def a_call() -> Call:
-    return Call("churn", None, "POST", "/x", {}, b"", 0, 0.0, 0.0, lambda: None)
+    return Call(Head("POST", "/x", "churn", None, {}, None, b""), b"", 0, 0.0, 0.0)
 
 
 class Said:
-    """A stage that writes down when it was entered and left."""
+    """A step that writes down when it was entered and that it heard of the end."""
 
-    def __init__(self, name: str, log: list[str]) -> None:
-        self._name, self._log = name, log
+    def __init__(self, name: str, log: list[str], does: str = "") -> None:
+        self._name, self._log, self._does = name, log, does
 
-    async def __call__(self, call: Call, next: Callable[[Call], Awaitable[Reply]]) -> Reply:
+    def __call__(self, call: Call) -> Awaitable[None] | None:
         self._log.append(f"in {self._name}")
-        try:
-            return await next(call)
-        finally:
-            self._log.append(f"out {self._name}")
+        if self._does == "refuse":
+            raise errors.TooManyRequests("no")
+        return self._wait() if self._does == "wait" else None
+
+    async def _wait(self) -> None:
+        await asyncio.sleep(0)
+        self._log.append(f"waited in {self._name}")
+
+    def ended(self, call: Call) -> None:
+        self._log.append(f"{self._name} knows of {call.status}")
 
 
-class Answer:
-    async def __call__(self, call: Call, next: Callable[[Call], Awaitable[Reply]]) -> Reply:
+class Answers:
+    """Stands for the last step."""
+
+    def __init__(self, log: list[str]) -> None:
+        self._log = log
+
+    async def __call__(self, call: Call) -> Reply:
+        self._log.append("answered")
         return Reply(200, [], Whole(b"ok"), 2)
 
 
-def test_stages_run_in_order_down_once_and_up_once() -> None:
+def steps(log: list[str], *said: Said) -> pipeline.Pipeline:
+    return pipeline.Pipeline(said, cast(CallReplica, Answers(log)), SystemClock())
+
+
+def test_steps_are_entered_in_order_and_hear_of_the_end() -> None:
     log: list[str] = []
-    answer = pipeline.compose([Said("a", log), Said("b", log), Answer()])
-    assert asyncio.run(answer(a_call())).status == 200
-    assert log == ["in a", "in b", "out b", "out a"]
+    reply = asyncio.run(steps(log, Said("a", log), Said("b", log)).answer(a_call()))
+    assert reply.status == 200
+    assert log == ["in a", "in b", "answered", "a knows of 200", "b knows of 200"]
 
 
-def test_a_pipeline_in_which_nobody_answers_says_so() -> None:
-    with pytest.raises(AssertionError, match="no stage answered POST /x"):
-        asyncio.run(pipeline.compose([Said("a", [])])(a_call()))
+def test_steps_that_must_wait_are_awaited_before_the_next_is_entered() -> None:
+    log: list[str] = []
+    asyncio.run(steps(log, Said("a", log, "wait"), Said("b", log, "wait")).answer(a_call()))
+    assert log[:5] == ["in a", "waited in a", "in b", "waited in b", "answered"]
+
+
+def test_only_steps_that_were_entered_hear_of_a_refusal() -> None:
+    log: list[str] = []
+    with pytest.raises(errors.TooManyRequests):
+        asyncio.run(steps(log, Said("a", log), Said("b", log, "refuse"), Said("c", log)).answer(a_call()))
+    assert log == ["in a", "in b", "a knows of 429", "b knows of 429"]
+
+
+def test_a_call_goes_on_from_the_step_that_made_it_wait() -> None:
+    log: list[str] = []
+    line, call = steps(log, Said("a", log), Said("b", log, "wait"), Said("c", log)), a_call()
+
+    async def live() -> None:
+        waiting = line.enter(call)
+        assert waiting is not None and log == ["in a", "in b"]
+        await line.answer(call, waiting)
+
+    asyncio.run(live())
+    assert log[2:5] == ["waited in b", "in c", "answered"]
 
 
 def test_a_whole_body_is_one_chunk() -> None:

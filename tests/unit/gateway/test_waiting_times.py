@@ -10,10 +10,12 @@ import pytest
 
 from headgate import errors
 from headgate.domain.routing import EndpointRoute, EntityRoute
-from headgate.gateway.call import Call
+from headgate.gateway.call import Call, Head
 from headgate.gateway.deployment import Deployment, Moved, Terms
 from headgate.gateway.links import Connection
 from headgate.telemetry.counting import Metrics
+
+HEAD = Head("POST", "/x", "churn", None, {}, None, b"")
 
 
 class HandClock:
@@ -58,7 +60,7 @@ class Place:
 
     def wait(self, execution_s: float = 100.0) -> tuple[Call, asyncio.Task[Any]]:
         now_s = self.clock.now_s
-        call = Call("churn", None, "POST", "/x", {}, b"", 0, now_s, now_s + execution_s, lambda: None)
+        call = Call(HEAD, b"", 0, now_s, now_s + execution_s)
         return call, asyncio.ensure_future(self.deployment.wait(call))
 
     async def after(self, seconds: float) -> None:

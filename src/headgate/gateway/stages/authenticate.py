@@ -1,11 +1,11 @@
-"""Second stage: who is calling. In memory; raises Unauthenticated."""
+"""Second step: who is calling. In memory; raises Unauthenticated."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from headgate.access.principals import Principal
-from headgate.gateway.call import Call, Reply
+from headgate.gateway.call import Call
 
 
 class Authenticate:
@@ -15,7 +15,5 @@ class Authenticate:
         """`authenticate` turns an Authorization header into a Principal."""
         self._authenticate = authenticate
 
-    async def __call__(self, call: Call, next: Callable[[Call], Awaitable[Reply]]) -> Reply:
-        header = call.headers.get(b"authorization")
-        call.principal = self._authenticate(None if header is None else header.decode("latin-1"))
-        return await next(call)
+    def __call__(self, call: Call) -> None:
+        call.principal = self._authenticate(call.head.authorization)

@@ -1,4 +1,4 @@
-"""Last stage: a slot of a replica, the request over its link, the answer back.
+"""Last step: a slot of a replica, the request over its link, the answer back.
 
 A request whose replica dies is tried once more, unless part of its answer is out already; one that two replicas died of
 is not tried a third time.
@@ -7,16 +7,15 @@ is not tried a third time.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 
 import orjson
 
 from headgate import errors
 from headgate.clock import Clock
 from headgate.gateway.call import Call, Reply, Whole
-from headgate.gateway.deployment import Deployment
-from headgate.gateway.exchanges import Answer, Exchange, NotSent, ReplicaDied, Stream
-from headgate.gateway.links import Connection
+from headgate.gateway.deployment import Deployment, Moved
+from headgate.gateway.exchanges import Answer, Awaited, Exchange, NotSent, ReplicaDied, Stream
+from headgate.gateway.stages.choose import Choose
 
 logger = logging.getLogger(__name__)
 
@@ -25,40 +24,78 @@ _EVENT_STREAM = b"text/event-stream"
 
 
 class CallReplica:
-    """See the module. `call.deployment` must be chosen."""
+    """See the module. Entered last, when `call.deployment` is chosen; `choose` is asked again when that is gone."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, choose: Choose, clock: Clock) -> None:
+        self._choose = choose
         self._clock = clock
 
-    async def __call__(self, call: Call, next: Callable[[Call], Awaitable[Reply]]) -> Reply:
-        deployment = call.deployment
-        assert deployment is not None, "chosen by the stage before"
+    async def __call__(self, call: Call, begun: Exchange | None = None, answer: Answer | None = None) -> Reply:
+        """The answer, or what comes of a stream whose beginning is there. Raises HeadgateError."""
+        while True:
+            try:
+                if begun is None or answer is None:
+                    begun, answer = await self._ask(call)
+                if begun.stream is not None:
+                    await _first_chunk(begun, begun.stream)
+                return self.reply(call, begun, answer)
+            except Moved:
+                await self.again(call)
+            except ReplicaDied as error:
+                self.died(call, error)
+                begun = None
+
+    def died(self, call: Call, error: ReplicaDied) -> None:
+        """Counts it. Raises InternalError when it is one too many."""
+        _count_death(call, _deployment(call), error)
+
+    async def again(self, call: Call) -> None:
+        """The deployment is gone: another one is chosen. Raises HeadgateError."""
+        await self._choose.again(call)
+
+    def finish(self, call: Call, exchange: Exchange, answer: Answer) -> None:
+        """What the answer says of times."""
+        call.queue_ms = (exchange.sent_s - call.arrived_s) * 1000.0 + answer.queue_us / 1000.0
+        call.execute_ms = answer.execute_us / 1000.0
+
+    def reply(self, call: Call, exchange: Exchange, answer: Answer) -> Reply:
+        """The answer as a reply."""
+        self.finish(call, exchange, answer)
+        headers = [(b"content-type", answer.content_type), _deployment(call).served_header, *call.headers]
+        if exchange.stream is None:
+            return Reply(answer.status, headers, Whole(answer.body), len(answer.body))
+        headers.append((b"cache-control", b"no-cache"))
+        return Reply(answer.status, headers, _Forwarded(call, exchange, exchange.stream, answer.content_type))
+
+    async def _ask(self, call: Call) -> tuple[Exchange, Answer]:
+        """Raises Moved, ReplicaDied, TooManyRequests, DeadlineExceeded."""
+        deployment = _deployment(call)
         while True:
             connection = deployment.take() or await deployment.wait(call)
-            sent_s = self._clock.monotonic_s()
+            exchange = Awaited(call)
             try:
-                answer = await _ask(connection, call)
+                connection.ask(exchange, self._clock.monotonic_s())
             except NotSent:
                 deployment.release(connection)
-            except ReplicaDied as error:
-                _count_death(call, deployment, error)
-            else:
-                call.queue_ms = (sent_s - call.arrived_s) * 1000.0 + answer.queue_us / 1000.0
-                call.execute_ms = answer.execute_us / 1000.0
-                return _reply(call, deployment, answer)
+                continue
+            try:
+                return exchange, await exchange.answered
+            except BaseException:
+                exchange.abandon()
+                raise
 
 
-async def _ask(connection: Connection, call: Call) -> Answer:
-    """Sends it and waits for the answer, or for a stream's first chunk. Raises NotSent, ReplicaDied, DeadlineExceeded."""
-    exchange = connection.ask(call)
+async def _first_chunk(exchange: Exchange, stream: Stream) -> None:
     try:
-        answer = await exchange.answered
-        if answer.stream is not None:
-            await answer.stream.begun()
-        return answer
+        await stream.begun()
     except BaseException:
         exchange.abandon()
         raise
+
+
+def _deployment(call: Call) -> Deployment:
+    assert call.deployment is not None, "chosen by the step before"
+    return call.deployment
 
 
 def _count_death(call: Call, deployment: Deployment, error: ReplicaDied) -> None:
@@ -71,14 +108,6 @@ def _count_death(call: Call, deployment: Deployment, error: ReplicaDied) -> None
             f"Request {call.request_id} was not answered: the replicas of served entity {call.entity.name} that had it died "
             f"({call.deaths} of {call.deaths}). It was not tried again. See the served entity's logs."
         )
-
-
-def _reply(call: Call, deployment: Deployment, answer: Answer) -> Reply:
-    headers = [(b"content-type", answer.content_type), deployment.served_header]
-    if answer.stream is None:
-        return Reply(answer.status, headers, Whole(answer.body), len(answer.body))
-    headers.append((b"cache-control", b"no-cache"))
-    return Reply(answer.status, headers, _Forwarded(call, answer.exchange, answer.stream, answer.content_type))
 
 
 class _Forwarded:

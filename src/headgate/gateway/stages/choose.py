@@ -1,4 +1,4 @@
-"""Seventh stage: which served entity takes the request: the one the path names, else by the traffic percentages.
+"""Seventh step: which served entity takes the request: the one the path names, else by the traffic percentages.
 
 A request that was dealt to an entity without replicas waits for that entity, even when others have some: the split is the
 owner's wish, and an entity that gets a share must wake.
@@ -6,14 +6,13 @@ owner's wish, and an entity that gets a share must wake.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Protocol
 
 from headgate import errors
 from headgate.domain.routing import EndpointRoute, EntityRoute
-from headgate.gateway.call import Call, Reply
+from headgate.gateway.call import Call
 from headgate.gateway.capacity import Capacity
-from headgate.gateway.deployment import Moved
 from headgate.gateway.stages.find_endpoint import UNKNOWN, find
 from headgate.gateway.switchboard import Switchboard
 
@@ -30,35 +29,47 @@ class Choose:
         self._capacity = capacity
         self._rng = rng
 
-    async def __call__(self, call: Call, next: Callable[[Call], Awaitable[Reply]]) -> Reply:
-        while True:
-            entity = self._pick(call) or await self._pick_again(call)
-            call.entity = entity
-            try:
-                call.deployment = self._capacity.of(entity.deployment_key)
-                return await next(call)
-            except Moved:
-                # Its entity left the routing table before a replica had the request: choose from what serves now.
-                call.endpoint = find(self._switchboard.table, call.endpoint_name)
+    def __call__(self, call: Call) -> Awaitable[None] | None:
+        entity = self._pick(call)
+        if entity is None:
+            return self._look_again(call)
+        self._take(call, entity)
+        return None
+
+    async def again(self, call: Call) -> None:
+        """Its entity left the routing table before a replica had the request: choose from what serves now."""
+        call.endpoint = find(self._switchboard.table, call.head.endpoint_name)
+        waiting = self(call)
+        if waiting is not None:
+            await waiting
 
     def _pick(self, call: Call) -> EntityRoute | None:
-        if call.entity_name is None:
-            return by_share(call.endpoint, self._rng)
-        return by_name(call.endpoint, call.entity_name)
+        name = call.head.entity_name
+        return by_share(call.endpoint, self._rng) if name is None else by_name(call.endpoint, name)
 
-    async def _pick_again(self, call: Call) -> EntityRoute:
+    def _take(self, call: Call, entity: EntityRoute) -> None:
+        deployment = self._capacity.of(entity.deployment_key)
+        if deployment is None:
+            # The route was found before the table was swapped, while another step waited.
+            call.endpoint = find(self._switchboard.table, call.head.endpoint_name)
+            entity = self._pick(call) or self._nobody(call)
+            deployment = self._capacity.of(entity.deployment_key)
+            assert deployment is not None, "the table and its deployments are swapped together"
+        call.entity, call.deployment = entity, deployment
+
+    async def _look_again(self, call: Call) -> None:
         await self._switchboard.catch_up()
-        call.endpoint = find(self._switchboard.table, call.endpoint_name)
-        entity = self._pick(call)
-        if entity is not None:
-            return entity
-        if call.entity_name is None:
-            raise errors.InvalidState(
-                f"No served entity of endpoint {call.endpoint_name} gets traffic. Update its traffic_config."
-            )
+        call.endpoint = find(self._switchboard.table, call.head.endpoint_name)
+        self._take(call, self._pick(call) or self._nobody(call))
+
+    def _nobody(self, call: Call) -> EntityRoute:
+        """Raises InvalidState or EndpointNotFound."""
+        name, entity_name = call.endpoint.name, call.head.entity_name
+        if entity_name is None:
+            raise errors.InvalidState(f"No served entity of endpoint {name} gets traffic. Update its traffic_config.")
         names = ", ".join(entity.name for entity in call.endpoint.entities)
         raise errors.EndpointNotFound(
-            f"{UNKNOWN} Endpoint {call.endpoint_name} has no served entity {call.entity_name}; it serves {names}."
+            f"{UNKNOWN} Endpoint {name} has no served entity {entity_name}; it serves {names}."
         )
 
 

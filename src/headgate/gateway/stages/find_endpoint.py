@@ -1,15 +1,15 @@
-"""Third stage: the endpoint's route, from the routing table in memory.
+"""Third step: the endpoint's route, from the routing table in memory.
 
 A miss is looked up again after the table has caught up, so that an endpoint that just became READY elsewhere is found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 from headgate import errors
 from headgate.domain.routing import EndpointRoute, RoutingTable
-from headgate.gateway.call import Call, Reply
+from headgate.gateway.call import Call
 from headgate.gateway.switchboard import Switchboard
 
 UNKNOWN = (
@@ -24,13 +24,16 @@ class FindEndpoint:
     def __init__(self, switchboard: Switchboard) -> None:
         self._switchboard = switchboard
 
-    async def __call__(self, call: Call, next: Callable[[Call], Awaitable[Reply]]) -> Reply:
-        route = self._switchboard.table.endpoints.get(call.endpoint_name)
+    def __call__(self, call: Call) -> Awaitable[None] | None:
+        route = self._switchboard.table.endpoints.get(call.head.endpoint_name)
         if route is None or route.state != "READY":
-            await self._switchboard.catch_up()
-            route = find(self._switchboard.table, call.endpoint_name)
+            return self._look_again(call)
         call.endpoint = route
-        return await next(call)
+        return None
+
+    async def _look_again(self, call: Call) -> None:
+        await self._switchboard.catch_up()
+        call.endpoint = find(self._switchboard.table, call.head.endpoint_name)
 
 
 def find(table: RoutingTable, name: str) -> EndpointRoute:

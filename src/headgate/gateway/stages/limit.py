@@ -1,11 +1,9 @@
-"""Sixth stage: bounds on one request before anything is spent on it. Rate limits will join here."""
+"""Sixth step: bounds on one request before anything is spent on it. Rate limits will join here."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from headgate import errors
-from headgate.gateway.call import Call, Reply
+from headgate.gateway.call import Call
 
 
 class Limit:
@@ -14,9 +12,8 @@ class Limit:
     def __init__(self, payload_bytes: int) -> None:
         self._payload_bytes = payload_bytes
 
-    async def __call__(self, call: Call, next: Callable[[Call], Awaitable[Reply]]) -> Reply:
+    def __call__(self, call: Call) -> None:
         if call.body_bytes > self._payload_bytes:
             raise errors.BadRequest(
                 f"The request body is larger than the limit of {self._payload_bytes} bytes. Send fewer rows per request."
             )
-        return await next(call)

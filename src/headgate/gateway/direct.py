@@ -1,0 +1,140 @@
+"""The quick door: a request's way from its connection to a replica and back without a task, called by `http`.
+
+Takes every request as far as `pipeline` can go without waiting, and waits for a slot in the queue of its deployment. What
+needs more (a step that must wait, a stream, a second try) is handed over to `routes`, from where it is. No rule is here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Iterable
+from typing import Protocol
+
+from headgate import errors
+from headgate.gateway.call import Call
+from headgate.gateway.deployment import Moved
+from headgate.gateway.exchanges import Answer, Exchange, NotSent, ReplicaDied
+from headgate.gateway.links import Connection
+from headgate.gateway.pipeline import CLIENT_LEFT
+from headgate.gateway.routes import App, Routes
+
+logger = logging.getLogger(__name__)
+
+
+class Line(Protocol):
+    """The connection a request came on."""
+
+    def respond(self, call: Call, status: int, head: bytes, body: bytes) -> None:
+        """Writes the answer; `head` is what its head begins with, complete lines."""
+
+    def hand_over(self, app: App) -> None:
+        """This ASGI app answers the request; its body was taken."""
+
+    def cut(self) -> None:
+        """Closes it without an answer."""
+
+
+class Direct(Exchange):
+    """One request without a task: is told when it has a slot, when it is answered, and when its client leaves."""
+
+    __slots__ = ("_line", "_queued", "_routes", "since_s")
+
+    def __init__(self, call: Call, line: Line, routes: Routes) -> None:
+        super().__init__(call)
+        self.since_s = call.arrived_s
+        """When it began to wait, if it did."""
+        self._line = line
+        self._routes = routes
+        self._queued = False
+
+    def begin(self) -> None:
+        """Takes it along the pipeline. Its line hears of it again, maybe at once. Never raises."""
+        call, routes = self.call, self._routes
+        routes.active += 1
+        try:
+            waiting = routes.pipeline.enter(call)
+            if waiting is not None:
+                self._hand_over(waiting)
+                return
+            deployment = call.deployment
+            assert deployment is not None, "chosen by the last step"
+            connection = deployment.take()
+            if connection is not None:
+                self._send(connection, call.arrived_s)
+            else:
+                deployment.queue(self)
+                self._queued = True
+        except Exception as error:  # noqa: BLE001 - this is a door: `refuse` logs what is not meant for clients
+            self.failed(error)
+
+    def leave(self) -> None:
+        """Its client is gone."""
+        if self._queued:
+            assert self.call.deployment is not None
+            self.call.deployment.leave(self)
+        else:
+            self.abandon()
+        self._end(CLIENT_LEFT)
+
+    # -- what the queue says ---------------------------------------------------------------------------------------
+
+    def granted(self, connection: Connection) -> bool:
+        """A slot is its own."""
+        self._queued = False
+        self._send(connection, self._routes.clock.monotonic_s())
+        return True
+
+    # -- what the link says ----------------------------------------------------------------------------------------
+
+    def replied(self, answer: Answer) -> None:
+        call, body = self.call, answer.body
+        try:
+            if self.stream is not None:
+                self._hand_over(begun=(self, answer))
+                return
+            self._routes.pipeline.last.finish(call, self, answer)
+            call.response_bytes = len(body)
+            assert call.deployment is not None
+            head = call.deployment.answer_head(answer.content_type)
+            self._line.respond(call, answer.status, head + _lines(call.headers) if call.headers else head, body)
+        except Exception:  # the link is shared: whatever this was must not reach it
+            logger.exception("request %s could not be answered", call.request_id)
+            self._line.cut()
+        self._end(answer.status)
+
+    def failed(self, error: Exception) -> None:
+        call, last = self.call, self._routes.pipeline.last
+        self._queued = False
+        if isinstance(error, Moved):
+            self._hand_over(last.again(call))
+            return
+        if isinstance(error, ReplicaDied):
+            try:
+                last.died(call, error)
+            except errors.HeadgateError as too_many:
+                error = too_many
+            else:
+                self._hand_over()
+                return
+        status, headers, body = self._routes.refuse(call, error)
+        self._line.respond(call, status, _lines(headers), body)
+        self._end(status)
+
+    def _send(self, connection: Connection, now_s: float) -> None:
+        try:
+            connection.ask(self, now_s)
+        except NotSent:
+            assert self.call.deployment is not None
+            self.call.deployment.release(connection)
+            self._hand_over()
+
+    def _hand_over(self, waiting: Awaitable[None] | None = None, begun: tuple[Exchange, Answer] | None = None) -> None:
+        self._line.hand_over(self._routes.resume(self.call, waiting, begun))
+
+    def _end(self, status: int) -> None:
+        self._routes.pipeline.end(self.call, status)
+        self._routes.done()
+
+
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])

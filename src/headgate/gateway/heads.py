@@ -1,0 +1,91 @@
+"""Which heads of requests are for `direct`, and the memory of those that came before. Asked by `http`; parses no HTTP.
+
+A client sends the same head again and again. What httptools made of one is remembered by its bytes, so that it need not be
+parsed again when the very same come at the beginning of a message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+from headgate import errors
+from headgate.gateway import routes
+from headgate.gateway.call import Head
+
+_REMEMBERED = 1024
+_REMEMBERED_BYTES = 4096
+"""Longer heads are not remembered."""
+
+_ELSEWHERE = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
+"""What needs more than a body of known length that is already on its way."""
+
+
+class Parser(Protocol):
+    """What is asked of httptools' parser of requests."""
+
+    def get_http_version(self) -> str: ...
+
+    def get_method(self) -> bytes: ...
+
+    def should_keep_alive(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHead:
+    """A head as the parser told it."""
+
+    head: Head
+    url: bytes
+    fields: list[tuple[bytes, bytes]]
+    keep_alive: bool
+    body_bytes: int
+
+
+class Heads:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, KnownHead] = {}
+        """By their bytes."""
+
+    def read(self, url: bytes, fields: list[tuple[bytes, bytes]], parser: Parser) -> KnownHead | None:
+        """The head that was just parsed; None when the request is not for `direct`."""
+        target = _target(url)
+        if target is None or parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
+            return None
+        headers = dict(fields)
+        length = headers.get(b"content-length", b"0")
+        if not _ELSEWHERE.isdisjoint(headers) or not length.isdigit():
+            return None
+        authorization = headers.get(b"authorization")
+        head = Head(
+            method="POST",
+            path=url.partition(b"?")[0].decode("ascii"),
+            endpoint_name=target[0],
+            entity_name=target[1],
+            headers=headers,
+            authorization=None if authorization is None else authorization.decode("latin-1"),
+            content_type=headers.get(b"content-type", b""),
+        )
+        return KnownHead(head, url, fields, parser.should_keep_alive(), int(length))
+
+    def remember(self, content: bytes, known: KnownHead) -> None:
+        """These bytes, all of a head and nothing else, were parsed as this."""
+        if len(content) <= _REMEMBERED_BYTES:
+            if len(self.known) >= _REMEMBERED:
+                self.known.clear()
+            self.known[content] = known
+
+
+@lru_cache(maxsize=1024)
+def _target(url: bytes) -> tuple[str, str | None] | None:
+    """Endpoint and served entity; None for what is not a plain path of an endpoint's."""
+    path = url.partition(b"?")[0]
+    if not path.startswith(b"/serving-endpoints/") or b"%" in path or b"#" in url or not url.isascii():
+        return None
+    try:
+        return routes.target("POST", path.decode("ascii"))
+    except errors.HeadgateError:
+        return None
