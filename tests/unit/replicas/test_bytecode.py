@@ -7,6 +7,7 @@ import errno
 import importlib.util
 import marshal
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -111,9 +112,27 @@ def test_bytecode_that_somebody_else_put_beside_a_source_never_gets_into_the_sto
     assert printed(source(first)) == "planted"
     share(store, first)
     share_rest(store, first)
+    assert printed(source(first)) == "true"
     second = environment(tmp_path / "second", {"needed.py": "print('true')"})
     share(store, second)
     assert printed(source(second)) == "true"
+
+
+def test_tracebacks_name_the_source_of_their_own_environment(tmp_path, store):
+    text = "import traceback\ndef f():\n    print(traceback.extract_stack()[-1].filename)\nf()"
+    for name in ("first", "second"):
+        folder = environment(tmp_path / name, {"needed.py": text})
+        share(store, folder)
+        assert printed(source(folder)) == str(source(folder))
+
+
+def test_an_environment_deleted_meanwhile_does_not_come_back(tmp_path, store):
+    folder = environment(tmp_path / "first", {"needed.py": ""})
+    share(store, folder)
+    told, _ = compiler.read(str(source(folder)))
+    shutil.rmtree(folder)
+    assert not compiler.Store(str(store.folder)).put_beside(told)
+    assert not folder.exists()
 
 
 def test_what_imports_need_is_compiled_at_once_and_the_rest_later(tmp_path, store):

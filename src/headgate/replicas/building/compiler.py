@@ -111,25 +111,37 @@ def _place(source: Source, same: str, blob: str) -> None:
         try:
             _link(same, target)
             return
-        except FileExistsError:
-            if _is_valid(target, source):
-                return
         except FileNotFoundError:
             raise
         except OSError:
             pass  # another file system, or too many links to an empty module
-    with open(blob, "rb") as file:
-        content = file.read()
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    _write(target, source.header + content[16:], source.mtime)
+    if not _is_valid(target, source):
+        with open(blob, "rb") as file:
+            content = file.read()
+        _make_folder(target)
+        _write(target, source.header + content[16:], source.mtime)
 
 
 def _link(blob: str, target: str) -> None:
+    """Also replaces what an import has written there."""
     try:
         os.link(blob, target)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        _make_folder(target)
         os.link(blob, target)
+    except FileExistsError:
+        if not os.path.samefile(blob, target):
+            temporary = f"{target}.{os.getpid()}.tmp"
+            os.link(blob, temporary)
+            os.replace(temporary, target)
+
+
+def _make_folder(target: str) -> None:
+    """`__pycache__` only: what is above it may just have been deleted, and stays so."""
+    try:
+        os.mkdir(os.path.dirname(target))
+    except FileExistsError:
+        pass
 
 
 def _is_valid(target: str, source: Source) -> bool:
