@@ -62,6 +62,7 @@ class Agent:
     roster: Roster = field(init=False)
     _announcer: Announcer = field(init=False)
     _control: ControlSocket = field(init=False)
+    _teller: messages.ObservationTeller = field(default_factory=messages.ObservationTeller)
     _hints: socket.socket | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -137,7 +138,8 @@ class Agent:
             await build.prove(self.environments.workshop, spec, folder, log)
 
     def _observe(self, told: Mapping[str, Any]) -> dict[str, Any]:
-        return messages.observation_to_json(Observation(self.environments.observed(), self.roster.observed()))
+        observed = Observation(self.environments.observed(), self.roster.observed())
+        return self._teller.to_json(observed, str(told.get("environments_mark", "")))
 
     def _listen_for_hints(self) -> None:
         """Workers send their replica id here when their status changed; the slow poll would see it too."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class AgentClient:
 
     socket_path: Path
     deadline_s: float = 10.0
+    _hearer: messages.ObservationHearer = field(default_factory=messages.ObservationHearer)
 
     async def ensure_environment(self, spec: EnvironmentSpec) -> None:
         await self._call("ensure_environment", {"spec": asdict(spec)})
@@ -38,7 +39,7 @@ class AgentClient:
         await self._call("stop_replica", {"replica_id": replica_id, "drain": drain})
 
     async def observe(self) -> Observation:
-        return messages.observation(await self._call("observe", {}))
+        return self._hearer.from_json(await self._call("observe", {"environments_mark": self._hearer.mark}))
 
     async def retain(self, environment_keys: frozenset[str]) -> None:
         await self._call("retain", {"environment_keys": sorted(environment_keys)})
