@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import sysconfig
 import time
 import traceback
-from typing import Any, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from headgate_worker.specification import WorkerSpec
 from headgate_worker.status import StatusFile
@@ -46,12 +47,36 @@ def load(spec: WorkerSpec, status: StatusFile) -> Loaded:
         config = os.environ.get(_MODEL_CONFIG)
         arguments = {"model_config": json.loads(config)} if config else {}
         # The warnings compare every installed package with the requirements, from which this environment was built.
-        model = pyfunc.load_model(spec.model_path, suppress_warnings=True, **arguments)
+        with _quick_reading():
+            model = pyfunc.load_model(spec.model_path, suppress_warnings=True, **arguments)
         example = _example(spec.model_path, model)
     except BaseException as error:
         raise LoadFailed(explain(error, f"model {_title(spec)} could not be loaded")) from error
     status.took("load", (time.perf_counter() - imported) * 1000.0)
     return Loaded(model, example)
+
+
+@contextlib.contextmanager
+def _quick_reading() -> Iterator[None]:
+    """MLflow reads the MLmodel file several times while it loads a model, with PyYAML's own parser, which takes longer than many a
+    model. Within this, libyaml does it where the environment has it. No code of the user's sees that."""
+    import yaml
+    from mlflow.models import Model
+
+    usual, load = yaml.SafeLoader, vars(Model)["load"]
+
+    def load_quickly(cls: Any, *arguments: Any, **named: Any) -> Any:
+        yaml.SafeLoader = getattr(yaml, "CSafeLoader", usual)
+        try:
+            return load.__func__(cls, *arguments, **named)
+        finally:
+            yaml.SafeLoader = usual
+
+    Model.load = classmethod(load_quickly)
+    try:
+        yield
+    finally:
+        Model.load = load
 
 
 def explain(error: BaseException, what: str) -> str:

@@ -6,7 +6,9 @@ A worker listens on a Unix stream socket. Either side sends frames:
 
 kind          from     payload
 HELLO    1    both     JSON. Client: {"version":1,"role":"server"|"agent"}. Worker answers {"version":1,"replica":id,
-                       "slots":n,"window":n}: it executes `slots` at once; a client keeps at most `window` unanswered.
+                       "slots":n,"window":n}: it executes `slots` at once; a client keeps at most `window` unanswered. Also
+                       "phases_ms" (milliseconds of its start: environment, fork, import, load, first_predict, prove; those there
+                       were) and "ready_ms" (since it was READY), for who has waited for it.
 REQUEST  2    client   u32 length of meta | meta JSON | body as received. meta: {"content_type","request_id","deadline_ms"
                        (milliseconds it may take from now), "client_request_id"?}. Answered by one REPLY, or CHUNK* END.
 REPLY    3    worker   u32 length of meta | meta JSON | body. meta: {"status":200,"content_type":"application/json",

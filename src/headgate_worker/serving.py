@@ -77,7 +77,8 @@ class Worker:
         self._is_draining = False
         self._is_hurried = False
         self._served = 0
-        self._knows_modules = False
+        self._knows_modules = not spec.wants_modules
+        self._ready_at = time.monotonic()
 
     async def run(self) -> None:
         """Warms up, listens, and returns when drained. Raises OSError when it cannot listen."""
@@ -87,11 +88,13 @@ class Worker:
         # What is loaded stays: the collector need not look at it again with every request.
         gc.collect()
         gc.freeze()
+        gc.enable()
         if not self._is_draining:
             self._listener = await self._loop.create_unix_server(
                 lambda: Connection(self, self._loop), self._spec.socket_path, backlog=512
             )
             self._log.listener = LogFeed(self._loop, self._connections).hear
+            self._ready_at = time.monotonic()
             self._status.tell(state=status.READY, phase="serve")
             self._log.record(
                 "INFO", f"{self._spec.model_name} version {self._spec.model_version} {self._status.summary()}"
@@ -367,6 +370,8 @@ class Worker:
             "replica": self._spec.replica,
             "slots": slots,
             "window": self._window,
+            "phases_ms": self._status.phases_ms,
+            "ready_ms": round((time.monotonic() - self._ready_at) * 1000.0, 3),
         }
         return json.dumps(told, separators=(",", ":")).encode()
 

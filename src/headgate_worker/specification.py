@@ -46,6 +46,10 @@ class WorkerSpec:
     """Of the requests answered by a library's own predict, how many are answered by MLflow too and compared."""
     user_code_dirs: Tuple[str, ...] = ()
     """Folders of the user's own modules, never reported as the environment's."""
+    wants_modules: bool = True
+    """Whether to report the environment's modules after the first prediction, which takes a while."""
+    phases_ms: Mapping[str, float] = field(default_factory=dict)
+    """What its start took before this process began to load: phase -> milliseconds."""
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> WorkerSpec:

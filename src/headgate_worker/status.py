@@ -31,7 +31,7 @@ class StatusFile:
             "phase": "import",
             "message": "",
             "how": how,
-            "phases_ms": {},
+            "phases_ms": dict(spec.phases_ms),
             "modules": [],
         }
 
@@ -45,9 +45,15 @@ class StatusFile:
         os.replace(temporary, self._path)
         self._send_hint()
 
+    @property
+    def phases_ms(self) -> Dict[str, float]:
+        """How long each phase took so far, in their order."""
+        return dict(self._told["phases_ms"])
+
     def took(self, phase: str, milliseconds: float) -> None:
-        """Notes how long a phase took; written with the next `tell`."""
-        self._told["phases_ms"] = {**self._told["phases_ms"], phase: round(milliseconds, 3)}
+        """Adds to how long a phase took; written with the next `tell`."""
+        so_far = self._told["phases_ms"].get(phase, 0.0)
+        self._told["phases_ms"] = {**self._told["phases_ms"], phase: round(so_far + milliseconds, 3)}
 
     def summary(self) -> str:
         """What the start was like, in words, for the service log."""

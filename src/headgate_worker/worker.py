@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import gc
 import json
 import os
 import sys
@@ -24,6 +25,7 @@ _FAREWELL_S = 3.0
 
 def run(spec: Mapping[str, Any], how: str = "fork", log: Optional[ServiceLog] = None) -> int:
     """Is the worker that the specification describes, to its end; the exit code. `log`: one that is installed already."""
+    gc.disable()  # until the model is loaded: nearly everything that is made now stays
     wanted = WorkerSpec.from_json(spec)
     surroundings.apply_environ(wanted.environment_vars)
     told = StatusFile(wanted, how)

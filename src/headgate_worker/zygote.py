@@ -24,6 +24,8 @@ from headgate_worker import logs, surroundings, worker
 from headgate_worker.logs import ServiceLog
 
 _LINE_LIMIT = 4 * 1024 * 1024
+_SERVING = "headgate_worker.serving"
+"""What a child needs besides the model's modules."""
 _FORK_SAFE_THREADS = ("jemalloc_bg_thd",)
 """Native threads of libraries that shut them down around a fork by themselves."""
 
@@ -35,7 +37,7 @@ class Zygote:
         self._socket = socket.socket(fileno=int(told["socket_fd"]))
         self._socket.set_inheritable(False)
         self._lifeline: Optional[int] = told.get("lifeline_fd")
-        self._modules: List[str] = [*told.get("base_modules", ()), *told.get("modules", ())]
+        self._modules: List[str] = [*told.get("base_modules", ()), *told.get("modules", ()), _SERVING]
         self._log = log
         self._received = b""
         self._wakeup: Tuple[int, int] = (-1, -1)
@@ -114,6 +116,10 @@ class Zygote:
             self._tell({"op": "refused", "replica": spec["replica"], "reason": f"fork failed: {error}"})
             return
         if pid == 0:
+            spec["phases_ms"] = {
+                **(spec.get("phases_ms") or {}),
+                "fork": round((time.perf_counter() - began) * 1000.0, 3),
+            }
             self._become(spec)
         fork_ms = round((time.perf_counter() - began) * 1000.0, 3)
         self._tell({"op": "forked", "replica": spec["replica"], "pid": pid, "fork_ms": fork_ms})
@@ -126,7 +132,6 @@ class Zygote:
             self._socket.close()
             for descriptor in self._wakeup:
                 os.close(descriptor)
-            gc.enable()
             code = worker.run(spec, "fork", self._log)
             worker.leave(code)
         except BaseException as error:

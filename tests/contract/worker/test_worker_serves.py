@@ -34,7 +34,10 @@ def test_a_fresh_process_with_an_example_is_warm_when_ready_and_answers(start: S
     assert not any(name.startswith(("headgate", "json")) for name in status["modules"])
 
     client = worker.client()
-    assert client.hello == {"version": 1, "replica": "r-1", "slots": 2, "window": 128}
+    hello = dict(client.hello)
+    assert hello.pop("phases_ms") == status["phases_ms"]
+    assert hello.pop("ready_ms") >= 0
+    assert hello == {"version": 1, "replica": "r-1", "slots": 2, "window": 128}
     answer = client.call(ROW)
     assert (answer.status, answer.content_type) == (200, "application/json")
     assert answer.json == {"predictions": [pytest.approx(5.0)]}
