@@ -161,6 +161,7 @@ class Worker:
         if job is not None:
             self._close(job)
             job.cancel()
+            self._unfinished.discard(job)
         connection.send(refusal(request_id, 500, "INTERNAL_ERROR", _FAILED.format(error=error)))
 
     def abandon(self, job: Job) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from headgate_worker import protocol
-from headgate_worker.executing import Execution, Executor, Frame, Job
+from headgate_worker.executing import Executor, Job
 from headgate_worker.scoring import Answer, Cancelled
 
 OK = Answer(200, "application/json", b"{}")
