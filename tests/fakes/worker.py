@@ -62,6 +62,8 @@ class FakeWorker:
         self.window = window
         self.behave = behave
         self.version = protocol.VERSION
+        self.start_told: dict[str, object] = {}
+        """What it says of its start when a server connects."""
         self.received: list[Received] = []
         self.roles: list[str] = []
         self.executing = 0
@@ -136,6 +138,7 @@ class _Peer(asyncio.Protocol):
                     "replica": self._worker.name,
                     "slots": window,
                     "window": window,
+                    **self._worker.start_told,
                 }
                 self.write(protocol.encode_json(protocol.HELLO, 0, hello))
             elif kind == protocol.REQUEST:

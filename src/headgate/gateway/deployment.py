@@ -16,9 +16,11 @@ from typing import Protocol
 from headgate import errors
 from headgate.clock import Clock
 from headgate.domain.routing import EndpointRoute, EntityRoute
+from headgate.gateway import wake
 from headgate.gateway.call import Call
 from headgate.gateway.exchanges import OVERDUE
 from headgate.gateway.links import Connection, Link
+from headgate.telemetry import metrics
 from headgate.telemetry.counting import EntitySeries, Metrics
 
 BUSY = "Too many concurrent requests. Consider increasing the provisioned concurrency of the served entity."
@@ -173,7 +175,7 @@ class Deployment:
     def connected(self, connection: Connection) -> None:
         """A replica can be asked: whoever waits is served."""
         if not self._connections:
-            self._wake()
+            self._wake(connection)
         self._connections.append(connection)
         while self._waiters and connection.taken < connection.window:
             connection.taken += 1
@@ -281,11 +283,20 @@ class Deployment:
                 return
         connection.taken -= 1
 
-    def _wake(self) -> None:
-        """Time spent asleep does not count as processing time."""
+    def _wake(self, connection: Connection) -> None:
+        """Time spent asleep does not count as processing time; everybody who was held is told what it was spent on."""
         now_s = self._terms.clock.monotonic_s()
+        longest: dict[str, float] = {}
         for waiter in self._waiters:
-            waiter.call.deadline_s += now_s - max(waiter.since_s, self._asleep_since_s)
+            held_s = now_s - max(waiter.since_s, self._asleep_since_s)
+            waiter.call.deadline_s += held_s
+            waited_ms = wake.phases(held_s * 1000.0, connection.phases_ms, connection.ready_ms)
+            others = (header for header in waiter.call.headers if header[0] != wake.HEADER)
+            waiter.call.headers = (*others, (wake.HEADER, wake.text(waited_ms)))
+            longest = longest or waited_ms
+        for phase, milliseconds in longest.items():
+            names = (self._endpoint.name, self._entity.name, phase)
+            self._terms.counted.histogram(metrics.WAKE_SECONDS, *names).observe(milliseconds)
 
     def _ask_for_replica(self, now_s: float) -> None:
         if not self._connections and now_s - self._demanded_s >= DEMAND_EVERY_S:

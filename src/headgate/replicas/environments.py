@@ -33,6 +33,8 @@ class _Environment:
     observed: ObservedEnvironment
     task: asyncio.Task[None] | None = None
     failed_at: float = 0.0
+    build_ms: float = 0.0
+    """How long it was built, until somebody has taken note."""
 
 
 @dataclass(slots=True)
@@ -94,6 +96,14 @@ class Environments:
         """Path of a READY environment's interpreter."""
         return python_of(self.root / key)
 
+    def take_build_ms(self, key: str) -> float:
+        """How long its build took, in milliseconds, told once: to the first replica that waited for it. Else 0."""
+        known = self._known.get(key)
+        if known is None:
+            return 0.0
+        taken, known.build_ms = known.build_ms, 0.0
+        return taken
+
     def warm_modules(self, key: str) -> Path:
         """File with the modules its zygote imports."""
         return self.root / key / "warm_modules.json"
@@ -146,10 +156,11 @@ class Environments:
             return float("inf")
 
     async def _make(self, spec: EnvironmentSpec) -> None:
-        known = self._known[spec.key]
+        known, began = self._known[spec.key], time.monotonic()
         try:
             async with self._parallel:
                 lock = await self._build(spec)
+            known.build_ms = round((time.monotonic() - began) * 1000.0, 3)
             known.observed = ObservedEnvironment(spec.key, EnvironmentState.READY, lock=lock)
         except (BuildFailed, OSError) as error:
             message = f"The environment could not be built: {error}"

@@ -32,10 +32,9 @@ class Roster:
             self.around.zygotes.keep_warm(life.spec)
 
     def start(self, spec: ReplicaSpec) -> None:
-        """Starts it unless that id is known."""
+        """Starts it unless that id is known. Whoever asks knows that it is starting: nobody else need look."""
         if spec.id not in self._lives:
             self._begin(ReplicaLife(spec, self.around))
-            self.around.changed()
 
     def stop(self, replica_id: str, *, drain: bool) -> None:
         """Ends it, or forgets it if it has failed."""

@@ -181,6 +181,35 @@ def test_a_zygote_that_refuses_because_of_what_it_learned_forgets_it(config):
     asyncio.run(scenario())
 
 
+def test_a_zygote_learns_in_place_and_its_children_stay_its_children(config):
+    async def scenario():
+        async with running(config) as client:
+            parents = []
+            for number in range(3):
+                await client.start_replica(replica(f"r{number}"))
+                found = await until_replica(client, "READY", f"r{number}")
+                parents.append(Path(f"/proc/{found.pid}/stat").read_text().rpartition(")")[2].split()[1])
+            assert len(set(parents)) == 1
+            warm = config.data_dir / "environments" / "env" / "warm_modules.json"
+            await until(warm.exists)
+
+    asyncio.run(scenario())
+
+
+def test_a_zygote_that_dies_of_what_it_learns_is_made_anew_without_it(config):
+    async def scenario():
+        async with running(config) as client:
+            await client.start_replica(replica("r0", DIE_LEARNING="1"))
+            first = await until_replica(client, "READY", "r0")
+            zygote = int(Path(f"/proc/{first.pid}/stat").read_text().rpartition(")")[2].split()[1])
+            await until(lambda: not processes.start_ticks(zygote))
+            await client.start_replica(replica("r1", DIE_LEARNING="1"))
+            assert (await until_replica(client, "READY", "r1")).how == "fork"
+            assert (await client.observe()).replicas["r0"].state == "READY"
+
+    asyncio.run(scenario())
+
+
 def test_zygotes_are_limited_in_number(config):
     async def scenario():
         async with running(with_replicas(config, zygote_limit=1)) as client:
@@ -272,7 +301,9 @@ def test_changes_are_announced(config):
             await until(lambda: heard)
             heard.clear()
             await client.start_replica(replica())
-            await until(lambda: heard == ["agent"] * len(heard) and len(heard) >= 2)
+            await until_replica(client, "READY")
+            await until(lambda: heard)
+            assert set(heard) == {"agent"}
         listener.close()
 
     asyncio.run(scenario())

@@ -132,10 +132,16 @@ class ReplicaLife:
         environments = self.around.environments
         if not environments.is_ready(self.spec.environment_key):
             raise LaunchFailed(f"its environment {self.spec.environment_key} is not ready")
+        key = self.spec.environment_key
         told = specification(self.around.config, self.spec, self.folder)
+        told["wants_modules"] = not environments.warm_modules(key).exists()
+        told["phases_ms"] = {"environment": environments.take_build_ms(key)}
         self.folder.write_specification(told)
+        asked_at = time.monotonic()
         try:
             self._zygote = await self.around.zygotes.get(self.spec)
+            # A zygote that had to be started first has imported what this replica need not import.
+            told["phases_ms"]["import"] = round((time.monotonic() - asked_at) * 1000.0, 3)
             pid, fork_ms = await self._zygote.fork(told)
             self.process, self.how = processes.Watched(pid), "fork"
             self._phases_ms["fork"] = fork_ms
