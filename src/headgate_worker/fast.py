@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable, List, NamedTuple, Sequence
 
 from headgate_worker.compiled import RowsDecoder
@@ -27,7 +28,7 @@ class FastPath(NamedTuple):
     is_native: bool
     """Whether no code of the user's runs."""
     is_ordered: bool = True
-    """Whether MLflow's own answers are the same each time, to the last bit."""
+    """Whether answers are MLflow's to the last bit; otherwise but for the rounding of numbers."""
 
     def predictions(self, batch: Sequence[Any]) -> List[Any]:
         """JSON-like predictions of all requests (their `Rows.values`), one per row. Raises whatever the model does, and
@@ -35,6 +36,17 @@ class FastPath(NamedTuple):
         if self.is_joint or len(batch) == 1:
             return self.rows_of(self.predict(self.build(batch)))
         return [item for values in batch for item in self.rows_of(self.predict(self.build([values])))]
+
+
+def close(one: Any, other: Any) -> bool:
+    """Whether two JSON-like values are equal but for the rounding of numbers."""
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12) or (one != one and other != other)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(close, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(close(each, other[key]) for key, each in one.items())
+    return bool(one == other)
 
 
 def rows_reader() -> Callable[[Any], List[Any]]:

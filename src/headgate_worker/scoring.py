@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import sys
 import traceback
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Union
@@ -16,7 +15,7 @@ from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
 from headgate_worker import proving
 from headgate_worker.decoding import JSON, BodyDecoder, Request, media_type, shortened
 from headgate_worker.encoding import AnswerEncoder, NotEncodable
-from headgate_worker.fast import FastPath
+from headgate_worker.fast import FastPath, NotSplittable, close
 from headgate_worker.proving import Proof
 from headgate_worker.rows import Rows
 
@@ -29,6 +28,7 @@ _CANNOT_STREAM = (
     'This model cannot stream its answer: it implements no predict_stream. Leave "stream" out of the request, or log and'
     " register a model that implements predict_stream."
 )
+_OFF = "{} is off until the replica is replaced; the answers that were compared are MLflow's."
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -140,7 +140,7 @@ class Scorer:
         answers = self._fast_answers(fast, batch)
         if answers is None:
             # Whatever it was, each request finds out for itself, and gets the message it would have got alone.
-            return [self._whole(rows) for rows in batch]
+            return [self._whole(rows) if fast.is_native else self._alone(fast, rows) for rows in batch]
         if fast.is_native and self._check_every:
             self._unchecked += len(batch)
             if self._unchecked >= self._check_every:
@@ -152,7 +152,7 @@ class Scorer:
         try:
             items = fast.predictions([rows.values for rows in batch])
             if len(items) != sum(rows.count for rows in batch):
-                return None
+                raise NotSplittable(f"{len(items)} of them")
             answers, start, encode = [], 0, self._encoder.encode
             for rows in batch:
                 end = start + rows.count
@@ -161,21 +161,33 @@ class Scorer:
             return answers
         except Cancelled:
             raise
+        except NotSplittable as error:
+            if fast.is_joint and len(batch) > 1:
+                self._fast = fast._replace(joins=False, is_joint=False)
+                _say(f"Requests are no longer joined: predictions do not come one per row ({error}).")
+            return None
         except BaseException:
             return None
 
     def _checked(self, fast: FastPath, batch: Sequence[Rows], answers: List[Answer]) -> List[Answer]:
-        """The answers, one of them compared with MLflow's. If it differs, the fast path is over, and all are MLflow's."""
+        """The answers, one of them compared with MLflow's. If it differs, what made the difference is over: joining, or the fast
+        path; and all answers are MLflow's."""
         self._unchecked = 0
-        if same(self._whole(batch[0]), answers[0], fast.is_ordered):
+        theirs = self._whole(batch[0])
+        if same(theirs, answers[0], fast.is_ordered):
             return answers
-        self._fast = None
         self.mismatches += 1
-        sys.stderr.write(
-            "The fast path gave another answer than MLflow's own predict, so it is switched off until the replica is replaced."
-            " Answers stay right; they take longer. HEADGATE_NATIVE_PREDICT=off avoids the attempt.\n"
-        )
-        return [self._whole(rows) for rows in batch]
+        apart = fast._replace(joins=False, is_joint=False)
+        alone = self._fast_answers(apart, batch[:1]) if fast.is_joint and len(batch) > 1 else None
+        if alone is not None and same(theirs, alone[0], fast.is_ordered):
+            self._fast = apart
+            _say(
+                f"Joined with others, a request got another answer than MLflow's own predict. {_OFF.format('Joining')}"
+            )
+        else:
+            self._fast = None
+            _say(f"The fast path gave another answer than MLflow's own predict. {_OFF.format('It')}")
+        return [theirs, *(self._whole(rows) for rows in batch[1:])]
 
     def _alone(self, fast: FastPath, rows: Rows) -> Answer:
         """One request through the user's own code, which is called once, whether it fails or not."""
@@ -270,17 +282,7 @@ def same(ours: Answer, theirs: Answer, exactly: bool) -> bool:
     """Whether two answers are equal; not `exactly`: but for the rounding of numbers."""
     if ours == theirs or exactly or ours.status != theirs.status:
         return ours == theirs
-    return _close(json.loads(ours.body), json.loads(theirs.body))
-
-
-def _close(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_close, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_close(each, other[key]) for key, each in one.items())
-    return bool(one == other)
+    return close(json.loads(ours.body), json.loads(theirs.body))
 
 
 def _named(error: Any, data: Any) -> None:
@@ -301,6 +303,10 @@ def _raised_in(error: BaseException) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return str(trace.tb_frame.f_globals.get("__name__")) if trace is not None else ""
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def _logged_trace() -> str:

@@ -2,12 +2,12 @@
 bits, in microseconds instead of a tenth or more of a millisecond (input checks, namespaces, joblib).
 
 Used by `native`. Exact classes only; what a shortcut does not cover (NaN, infinities, many rows) goes to the library, and `proving`
-compares it with the library before it is used. scikit-learn is imported inside functions.
+compares it with the library before it is used. Knows classes by their names: imports nothing that the model has not.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable, FrozenSet, List, Optional, Tuple
+from typing import AbstractSet, Any, Callable, List, Optional, Tuple
 
 Predict = Callable[[Any], Any]
 FLOAT32_MAX = 3.4028234e38
@@ -41,6 +41,10 @@ _LINEAR_REGRESSORS = frozenset(
     | {"OrthogonalMatchingPursuit", "QuantileRegressor", "PassiveAggressiveRegressor"}
 )
 """Those that predict with one product; `proving` finds out should a version do otherwise."""
+_TREE_CLASSIFIERS = frozenset({"DecisionTreeClassifier", "ExtraTreeClassifier"})
+_TREE_REGRESSORS = frozenset({"DecisionTreeRegressor", "ExtraTreeRegressor"})
+_FOREST_CLASSIFIERS = frozenset({"RandomForestClassifier", "ExtraTreesClassifier"})
+_FOREST_REGRESSORS = frozenset({"RandomForestRegressor", "ExtraTreesRegressor"})
 
 
 def shortcut(estimator: Any, library: Predict) -> Optional[Predict]:
@@ -67,9 +71,7 @@ def _predictor(estimator: Any) -> Optional[Predict]:
 
 
 def _pipeline(estimator: Any) -> Optional[Predict]:
-    from sklearn.pipeline import Pipeline
-
-    if type(estimator) is not Pipeline or not estimator.steps:
+    if not _is_one_of(estimator, {"Pipeline"}) or not estimator.steps:
         return None
     *transformers, (_, last) = estimator.steps
     transforms: List[Optional[Predict]] = [
@@ -88,15 +90,13 @@ def _pipeline(estimator: Any) -> Optional[Predict]:
 
 
 def _transform(step: Any) -> Optional[Predict]:
-    from sklearn.preprocessing import MinMaxScaler, StandardScaler
-
-    if "_sklearn_output_config" in vars(step):
+    if "_sklearn_output_config" in vars(step):  # it may make frames
         return None
-    if type(step) is StandardScaler:
+    if _is_one_of(step, {"StandardScaler"}):
         mean = step.mean_ if step.with_mean else None
         scale = step.scale_ if step.with_std else None
         return lambda array: _scaled(array, mean, scale)
-    if type(step) is MinMaxScaler and not step.clip:
+    if _is_one_of(step, {"MinMaxScaler"}) and not step.clip:
         factor, offset = step.scale_, step.min_
         return lambda array: _floats(array) * factor + offset
     return None
@@ -136,18 +136,18 @@ def _linear(estimator: Any) -> Optional[Predict]:
     return classify
 
 
-def _is_one_of(estimator: Any, names: FrozenSet[str]) -> bool:
+def _is_one_of(estimator: Any, names: AbstractSet[str]) -> bool:
     """Exactly, not a class derived from it."""
     kind = type(estimator)
     return kind.__module__.startswith("sklearn.") and kind.__qualname__ in names
 
 
 def _tree(estimator: Any) -> Optional[Predict]:
-    classifiers, regressors = _tree_classes()
-    if type(estimator) not in (*classifiers, *regressors) or estimator.n_outputs_ != 1:
+    classifies = _is_one_of(estimator, _TREE_CLASSIFIERS)
+    if (not classifies and not _is_one_of(estimator, _TREE_REGRESSORS)) or estimator.n_outputs_ != 1:
         return None
     apply, values = _leaves(estimator)
-    classes = estimator.classes_ if type(estimator) in classifiers else None
+    classes = estimator.classes_ if classifies else None
 
     def compute(array: Any) -> Any:
         found = values.take(apply(_float32(array)), axis=0)
@@ -158,16 +158,14 @@ def _tree(estimator: Any) -> Optional[Predict]:
 
 def _forest(estimator: Any) -> Optional[Predict]:
     import numpy
-    from sklearn import ensemble
 
-    classifiers = (ensemble.RandomForestClassifier, ensemble.ExtraTreesClassifier)
-    if type(estimator) not in (*classifiers, ensemble.RandomForestRegressor, ensemble.ExtraTreesRegressor):
+    classifies = _is_one_of(estimator, _FOREST_CLASSIFIERS)
+    if (not classifies and not _is_one_of(estimator, _FOREST_REGRESSORS)) or estimator.n_outputs_ != 1:
         return None
-    trees, known = estimator.estimators_, _tree_classes()
-    if estimator.n_outputs_ != 1 or not set(map(type, trees)) <= {*known[0], *known[1]}:
+    if not all(_is_one_of(tree, _TREE_CLASSIFIERS | _TREE_REGRESSORS) for tree in estimator.estimators_):
         return None
-    leaves = [_leaves(tree) for tree in trees]
-    classes = estimator.classes_ if type(estimator) in classifiers else None
+    leaves = [_leaves(tree) for tree in estimator.estimators_]
+    classes = estimator.classes_ if classifies else None
     width = leaves[0][1].shape[1]
     if any(values.shape[1] != width for _, values in leaves):
         return None
@@ -182,15 +180,6 @@ def _forest(estimator: Any) -> Optional[Predict]:
         return total[:, 0] if classes is None else classes.take(total.argmax(axis=1), axis=0)
 
     return compute
-
-
-def _tree_classes() -> Tuple[Tuple[type, ...], Tuple[type, ...]]:
-    from sklearn import tree
-
-    return (tree.DecisionTreeClassifier, tree.ExtraTreeClassifier), (
-        tree.DecisionTreeRegressor,
-        tree.ExtraTreeRegressor,
-    )
 
 
 def _leaves(tree: Any) -> Tuple[Any, Any]:

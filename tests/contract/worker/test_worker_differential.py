@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.contract.worker.fast_models import alone, library_model, model_of, split_body
 
 from headgate_worker.compiled import RowsDecoder, layout_of
 from headgate_worker.decoding import JSON, BodyDecoder
@@ -24,9 +25,7 @@ from headgate_worker.scoring import Answer, Scorer
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # MLflow's import warns of its own type hints
-    from mlflow.models import Model, ModelSignature
     from mlflow.models.utils import _enforce_schema
-    from mlflow.pyfunc import PyFuncModel
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -259,17 +258,6 @@ class Echo:
         return [repr((seen(model_input), params)) for _ in range(len(model_input))]
 
 
-def model_of(schema: Schema, impl: Any, params: ParamSchema | None = None) -> PyFuncModel:
-    return PyFuncModel(model_meta=Model(signature=ModelSignature(inputs=schema, params=params)), model_impl=impl)
-
-
-def alone(scorer: Scorer, body: bytes) -> Answer:
-    """By MLflow's own functions."""
-    answer = scorer.score(JSON, body)
-    assert isinstance(answer, Answer)
-    return answer
-
-
 @searched
 @given(cases(), st.booleans())
 def test_a_model_of_the_users_own_is_given_and_answers_the_same(
@@ -307,19 +295,6 @@ def estimators() -> dict[str, tuple[Any, pd.DataFrame]]:
     }
 
 
-def sklearn_model(estimator: Any, frame: pd.DataFrame) -> PyFuncModel:
-    from mlflow.models import infer_signature
-    from mlflow.sklearn import _SklearnModelWrapper
-
-    meta = Model(signature=infer_signature(frame), flavors={"python_function": {"loader_module": "mlflow.sklearn"}})
-    return PyFuncModel(model_meta=meta, model_impl=_SklearnModelWrapper(estimator))
-
-
-def split_body(frame: pd.DataFrame) -> bytes:
-    table = frame.to_dict(orient="split")
-    return json.dumps({"dataframe_split": {"columns": table["columns"], "data": table["data"]}}).encode()
-
-
 KINDS = ["linear", "classifier", "forest", "forest of several types", "pipeline"]
 
 
@@ -327,7 +302,7 @@ KINDS = ["linear", "classifier", "forest", "forest of several types", "pipeline"
 def scorers(estimators: dict[str, tuple[Any, pd.DataFrame]]) -> dict[str, Scorer]:
     made = {}
     for kind, (estimator, frame) in estimators.items():
-        made[kind] = Scorer(sklearn_model(estimator, frame), checked_fraction=0.0)
+        made[kind] = Scorer(library_model(estimator, frame), checked_fraction=0.0)
         proof = made[kind].prove(split_body(frame.iloc[:1]))
         assert proof.is_native and proof.joins, (kind, proof)
     return made
@@ -337,7 +312,7 @@ def scorers(estimators: dict[str, tuple[Any, pd.DataFrame]]) -> dict[str, Scorer
 def test_a_librarys_model_answers_the_same_alone_and_joined(
     kind: str, scorers: dict[str, Scorer], estimators: Any
 ) -> None:
-    scorer, schema = scorers[kind], sklearn_model(*estimators[kind]).metadata.get_input_schema()
+    scorer, schema = scorers[kind], library_model(*estimators[kind]).metadata.get_input_schema()
     exactly = kind != "forest of several types"  # in two threads it is not even equal to itself
 
     @settings(searched, max_examples=searched.max_examples // 2)
