@@ -135,6 +135,22 @@ class Waits(mlflow.pyfunc.PythonModel):
         return [kind]
 
 
+class Each(mlflow.pyfunc.PythonModel):
+    """Row by row; one bad row fails the call. Writes down the rows of each call, and holds one that asks for it."""
+
+    def predict(self, context, model_input, params=None):
+        kinds, folder = list(model_input["kind"]), Path(model_input["folder"].iloc[0])
+        with (folder / "calls").open("a") as calls:
+            calls.write(" ".join(kinds) + "\n")
+        if "hold" in kinds:
+            (folder / "begun").touch()
+            while not (folder / "go").exists():
+                time.sleep(0.001)
+        if "bad" in kinds:
+            raise ValueError("a bad row")
+        return [kind.upper() for kind in kinds]
+
+
 class Streams(mlflow.pyfunc.PythonModel):
     """A chat-like model that streams."""
 
@@ -249,6 +265,7 @@ def main():
     save("raises", Raises(), signature=KIND)
     save("crashes", Crashes(), signature=KIND)
     save("waits", Waits(), signature=WAIT)
+    save("each", Each(), signature=WAIT)
     chat_params = ModelSignature(
         inputs=Schema([ColSpec(DataType.string, "prompt")]),
         params=ParamSchema([ParamSpec("temperature", DataType.double, 0.5)]),
