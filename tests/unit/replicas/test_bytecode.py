@@ -16,7 +16,7 @@ import pytest
 from tests.fakes import pythons
 from tests.fakes.agent_house import until
 
-from headgate.replicas.building import compiler
+from headgate.replicas.building import commands, compiler
 from headgate.replicas.building.bytecode import BytecodeStore
 
 BASE = os.path.realpath(sys.executable)
@@ -241,6 +241,12 @@ def test_what_a_killed_compiler_left_in_the_store_is_swept(tmp_path, store, monk
     monkeypatch.setattr("headgate.replicas.building.bytecode.time.time", lambda: leftover.stat().st_ctime + 7200)
     store.prune()
     assert not leftover.exists()
+
+
+def test_a_build_is_not_told_to_leave_no_bytecode():
+    assert commands.build_environ({"PATH": "/bin", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": "/x"}) == {
+        "PATH": "/bin"
+    }
 
 
 @pytest.mark.parametrize(
