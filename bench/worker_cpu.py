@@ -87,7 +87,7 @@ class Client:
         return not self._sent
 
 
-def drive(path: str, clients: list[Client], seconds: float) -> list[float]:
+def drive(clients: list[Client], seconds: float) -> list[float]:
     """Latencies of all requests sent in that time, sorted."""
     with selectors.DefaultSelector() as waiting:
         for client in clients:
@@ -159,13 +159,15 @@ def _state(path: Path) -> str:
         return ""
 
 
-def measure(pid: int, path: str, outstanding: int, arguments: argparse.Namespace, body: bytes) -> None:
+def measure(found: tuple[int, str], outstanding: int, arguments: argparse.Namespace, body: bytes) -> None:
+    """`found`: the worker's pid and socket."""
+    pid, path = found
     count = min(arguments.connections, outstanding)
     clients = [Client(path, outstanding // count, body) for _ in range(count)]
     hello = [client.hello() for client in clients].pop()
-    drive(path, clients, 0.5)
+    drive(clients, 0.5)
     before, began = cpu_s(pid), time.perf_counter()
-    latencies = drive(path, clients, arguments.seconds)
+    latencies = drive(clients, arguments.seconds)
     elapsed, spent, done = time.perf_counter() - began, cpu_s(pid) - before, len(latencies)
     print(
         f"outstanding {outstanding:3}: {done / elapsed:8,.0f} requests/s, p50 {latencies[done // 2] * 1e3:6.2f} ms, "
@@ -192,9 +194,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hgb") as name:
         folder = Path(name)
         model, body = (arguments.model, arguments.body.read_bytes()) if arguments.model else train(folder)
-        with worker(folder, model.absolute(), arguments) as (pid, path):
+        with worker(folder, model.absolute(), arguments) as found:
             for outstanding in arguments.outstanding:
-                measure(pid, path, outstanding, arguments, body)
+                measure(found, outstanding, arguments, body)
 
 
 if __name__ == "__main__":

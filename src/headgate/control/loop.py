@@ -24,7 +24,7 @@ from headgate.control.history import History
 from headgate.control.lease import Lease
 from headgate.control.observe import RUNTIME_DEADLINE_S, Describe, Observer, rules_of
 from headgate.control.pace import Pace
-from headgate.control.usage import Meter, Used
+from headgate.control.usage import Growth, Meter, Used
 from headgate.control.world import World
 from headgate.domain.endpoint import Endpoint
 from headgate.replicas.runtime import Runtime, RuntimeUnreachable
@@ -232,14 +232,16 @@ class Control:
     async def _keep_counting(self) -> None:
         """Writes the metrics' snapshot every second, and every few seconds asks what replicas use."""
         clock, turn = self._ports.clock, 0
-        meter = Meter(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        meter, growth = Meter(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")), Growth()
         while True:
             try:
                 if turn % USAGE_TURNS == 0:
-                    usages = (
-                        meter.read(self._world, await self._ask_usage(), clock.monotonic_s()) if self._world else {}
-                    )
+                    used = await self._ask_usage()
+                    world = self._world
+                    usages = meter.read(world, used, clock.monotonic_s()) if world else {}
                     self._ports.counted.set_replica_usage(usages)
+                    for metric, labels, amount in growth.read(world, used) if world else ():
+                        self._ports.counted.number(metric, *labels).add(amount)
                 await asyncio.to_thread(self._ports.counted.flush)
             except Exception:
                 logger.exception("usage of replicas cannot be counted")

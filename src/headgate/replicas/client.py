@@ -45,7 +45,8 @@ class AgentClient:
         await self._call("retain", {"environment_keys": sorted(environment_keys)})
 
     async def usage(self) -> dict[str, dict[str, float]]:
-        """`{replica id: {"cpu_seconds", "rss_bytes", "memory_limit_bytes"}}` of the living replicas; a limit of 0 is none."""
+        """`{replica id: {"cpu_seconds", "rss_bytes", "memory_limit_bytes"}}` of the living replicas; a limit of 0 is none. Of READY ones
+        also what they count: `batches`, `joined`, `mismatches`."""
         found: dict[str, dict[str, float]] = await self._call("usage", {})
         return found
 

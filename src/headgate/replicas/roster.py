@@ -70,6 +70,7 @@ class Roster:
                     "cpu_seconds": used.cpu_seconds,
                     "rss_bytes": used.rss_bytes,
                     "memory_limit_bytes": life.spec.memory_bytes,
+                    **life.counted(),
                 }
         return found
 

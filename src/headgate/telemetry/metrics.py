@@ -79,6 +79,14 @@ REPLICA_CPU = Metric("headgate_replica_cpu_percentage", "gauge", "CPU used by th
 REPLICA_MEMORY = Metric(
     "headgate_replica_memory_percentage", "gauge", "Memory used by the replicas, mean.", ENTITY, "max"
 )
+BATCHES = Metric("headgate_batches_total", "counter", "Predictions that answered several requests at once.", ENTITY)
+JOINED = Metric("headgate_requests_batched_total", "counter", "Requests answered together with others.", ENTITY)
+MISMATCHES = Metric(
+    "headgate_fast_path_mismatches_total",
+    "counter",
+    "Answers of a library's own predict that differed from MLflow's; that replica uses MLflow's from then on.",
+    ENTITY,
+)
 LAP_SECONDS = Metric("headgate_control_lap_seconds", "histogram", "One lap of the control loop.")
 ACTIONS = Metric("headgate_control_actions_total", "counter", "Actions applied by control.", ("action", "outcome"))
 PROCESS_CPU = Metric(
@@ -92,7 +100,7 @@ ALL: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
         REQUESTS, REQUEST_SECONDS, QUEUE_SECONDS, PREDICTION_SECONDS, WAKE_SECONDS, REPLICA_DEATHS, IN_FLIGHT, QUEUED, CONCURRENCY,
-        REFUSED, ROUTING_REVISION, ROUTING_FAILURES, REPORT_FAILURES, REPLICA_CPU, REPLICA_MEMORY, LAP_SECONDS, ACTIONS,
+        REFUSED, ROUTING_REVISION, ROUTING_FAILURES, REPORT_FAILURES, REPLICA_CPU, REPLICA_MEMORY, BATCHES, JOINED, MISMATCHES, LAP_SECONDS, ACTIONS,
         PROCESS_CPU, PROCESS_MEMORY,
     )
 }  # fmt: skip

@@ -15,7 +15,7 @@ from tests.unit.control.simulation import SETTINGS, House, entity
 
 from headgate import notices
 from headgate.clock import SystemClock
-from headgate.control import loop
+from headgate.control import loop, usage
 from headgate.control.loop import Control, Ports
 from headgate.domain.replica import ReplicaState
 from headgate.replicas.runtime import Observation
@@ -198,6 +198,33 @@ def test_usage_is_shown_per_served_entity(house: House, tmp_path: Path) -> None:
         (usage,) = usages.values()
         assert list(usages) == [("churn", "m-1")]
         assert (usage.cpu_percentage, usage.memory_percentage) == (50.0, 75.0), "one of two cores; of its limit"
+
+    asyncio.run(live())
+
+
+def test_what_replicas_count_is_added_up_per_served_entity(house: House, tmp_path: Path) -> None:
+    async def live() -> None:
+        house.create("churn", entity("1"))
+        await house.laps(4)
+        world = house.control._world
+        assert world is not None
+        (row,) = house.rows(ReplicaState.READY)
+        growth, churn = usage.Growth(), ("churn", "m-1")
+        assert growth.read(world, {}) == []
+        counts = {"batches": 2.0, "joined": 9.0, "mismatches": 0.0}
+        assert growth.read(world, {row.id: counts, "x": counts}) == [
+            (metrics.BATCHES, churn, 2.0),
+            (metrics.JOINED, churn, 9.0),
+        ]
+        assert growth.read(world, {row.id: counts}) == []
+        # The agent was away for a while, and knows nothing of it at first.
+        assert growth.read(world, {}) == []
+        assert growth.read(world, {row.id: {"cpu_seconds": 1.0}}) == []
+        assert growth.read(world, {row.id: counts | {"mismatches": 1.0}}) == [(metrics.MISMATCHES, churn, 1.0)]
+        # A new control process finds a replica that was counted before.
+        new = usage.Growth()
+        assert new.read(world, {row.id: counts}) == []
+        assert new.read(world, {row.id: counts | {"joined": 10.0}}) == [(metrics.JOINED, churn, 1.0)]
 
     asyncio.run(live())
 

@@ -14,7 +14,7 @@ import headgate_worker
 
 PACKAGE = Path(headgate_worker.__file__).parent
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
-BROUGHT_BY_THE_MODEL = {"mlflow", "numpy", "orjson", "pandas", "sklearn"}
+BROUGHT_BY_THE_MODEL = {"mlflow", "numpy", "orjson", "pandas", "sklearn", "yaml"}
 """Imported inside functions only, from the model's own environment."""
 
 

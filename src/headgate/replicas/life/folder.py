@@ -124,6 +124,9 @@ def specification(config: AgentConfig, spec: ReplicaSpec, folder: ReplicaFolder)
         "lifeline_fd": config.lifeline_fd,
         "notify_socket": str(config.notify_path),
         "execution_limit_s": config.execution_s,
+        "batch_requests": config.replicas.batch_requests,
+        "batch_rows": config.replicas.batch_rows,
+        "checked_fraction": config.replicas.checked_fraction,
     }
 
 

@@ -42,6 +42,13 @@ class ReplicaHealth:
                 self.link = None
         return self.link
 
+    def counted(self) -> dict[str, float]:
+        """What the worker has counted, as its last PONG says."""
+        if self.link is None:
+            return {}
+        told = self.link.health
+        return {"batches": told.batches, "joined": told.joined, "mismatches": told.mismatches}
+
     async def verdict(self) -> str:
         """Looks at what came back, asks again; why the replica must be killed, or empty."""
         now = time.monotonic()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from headgate.clock import within
 from headgate_worker import protocol
@@ -21,8 +21,14 @@ class Health:
     executing: int = 0
     queued: int = 0
     stuck: int = 0
-    """Requests executing past their deadline."""
+    """Threads that execute only requests past their deadline."""
     served: int = 0
+    batches: int = 0
+    """Predictions that answered several requests."""
+    joined: int = 0
+    """Requests answered by them."""
+    mismatches: int = 0
+    """Answers of the fast path that differed from MLflow's."""
 
 
 class Link(asyncio.Protocol):
@@ -79,7 +85,7 @@ class Link(asyncio.Protocol):
 
     def _pong(self, payload: bytes) -> None:
         told = json.loads(payload)
-        self.health = Health(*(int(told.get(name, 0)) for name in ("executing", "queued", "stuck", "served")))
+        self.health = Health(**{each.name: int(told.get(each.name, 0)) for each in fields(Health)})
         self.answered.set()
 
     def _send(self, frame: bytes) -> None:

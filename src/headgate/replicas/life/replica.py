@@ -89,6 +89,10 @@ class ReplicaLife:
             phases_ms=dict(self._phases_ms),
         )
 
+    def counted(self) -> dict[str, float]:
+        """What its worker has counted, as it last said."""
+        return {} if self._health is None else self._health.counted()
+
     def look(self) -> None:
         """Something may have changed."""
         self._wake.set()
