@@ -40,7 +40,9 @@ class Column(NamedTuple):
 class Layout:
     """Columns in the signature's order, and how their values are packed: row after row, or column by column where there is text."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], is_matrix: bool = False) -> None:
+        self.is_matrix = is_matrix
+        """Whether the model is given a matrix; its columns have no names then."""
         self.names: List[str] = [column.name for column in columns]
         self.codes: str = "".join(column.code for column in columns)
         self.width = len(columns)
@@ -147,6 +149,8 @@ class RowsDecoder:
             "inputs": self._inputs,
             "instances": self._instances,
         }
+        if layout.is_matrix:
+            self._by_format = {"inputs": self._matrix, "instances": self._matrix}
 
     def rows(self, content_type: str, body: bytes) -> Optional[Rows]:
         """None: unusual or wrong."""
@@ -188,6 +192,10 @@ class RowsDecoder:
         if set(map(len, value)) != {self._width}:
             raise ValueError("other columns")
         return list(map(self._pick, value))
+
+    def _matrix(self, value: Any) -> Tuple[int, Any]:
+        _check_kind(value, list)
+        return self._packed(value)
 
     def _inputs(self, value: Any) -> Tuple[int, Any]:
         if type(value) is list and value and type(value[0]) is dict:
@@ -238,15 +246,31 @@ def _check_kind(values: Any, kind: type) -> None:
 
 def layout_of(metadata: Any) -> Optional[Layout]:
     """The layout of a model's signature (`mlflow.models.Model`); None when it has none that is compiled: named columns of numbers,
-    booleans and text."""
+    booleans and text, or one unnamed matrix."""
     schema = metadata.get_input_schema()
-    if schema is None or not schema.inputs or not schema.has_input_names() or schema.is_tensor_spec():
+    if schema is None or not schema.inputs:
         return None
     for told in ("_is_signature_from_type_hint", "_is_type_hint_from_example"):
         if getattr(metadata, told, bool)():
             return None
+    if schema.is_tensor_spec():
+        return _matrix_layout(schema)
     columns = [Column(str(each.name), _CODES.get(getattr(each.type, "name", ""), "")) for each in schema.inputs]
     names = {column.name for column in columns}
-    if len(names) != len(columns) or not all(column.code and column.name for column in columns):
+    if (
+        not schema.has_input_names()
+        or len(names) != len(columns)
+        or not all(each.code and each.name for each in columns)
+    ):
         return None  # MLflow names a column "" by its number
     return Layout(columns)
+
+
+def _matrix_layout(schema: Any) -> Optional[Layout]:
+    spec = schema.inputs[0]
+    codes = [code for code, kind in NUMPY_TYPES.items() if kind == str(spec.type)]
+    if schema.has_input_names() or len(schema.inputs) != 1 or not codes:
+        return None
+    if len(spec.shape) != 2 or spec.shape[0] != -1 or spec.shape[1] < 1:
+        return None
+    return Layout([Column(str(number), codes[0]) for number in range(spec.shape[1])], is_matrix=True)

@@ -28,18 +28,21 @@ class FrameBuilder:
 
     def array(self, values: Sequence[Any]) -> Any:
         """(rows, columns) of a layout without text, writable, joined from the values of one request or several; of 64-bit floats
-        where types differ. Columns lie one after the other, as in a frame, so that libraries compute in the same order."""
+        where types differ. Columns lie one after the other, as in a frame, so that libraries compute in the same order; in a matrix,
+        rows do."""
         rows = self._joined(values)
         if self._layout.is_uniform:
             rows = rows.reshape(-1, self._layout.width)
-            return rows if len(rows) == 1 else self._numpy.asfortranarray(rows)
+            return rows if len(rows) == 1 or self._layout.is_matrix else self._numpy.asfortranarray(rows)
         array = self._numpy.empty((len(rows), self._layout.width), order="F")
         for number in range(self._layout.width):
             array[:, number] = rows[f"f{number}"]
         return array
 
     def frame(self, values: Sequence[Any]) -> Any:
-        """The frame of one request or of several joined."""
+        """The frame of one request or of several joined; the array, if that is what the model is given."""
+        if self._layout.is_matrix:
+            return self.array(values)
         if self._layout.is_uniform:
             # The index is copied: a model may give its own frame's columns a name.
             return self._pandas.DataFrame(self.array(values), columns=self._columns.copy(), copy=False)

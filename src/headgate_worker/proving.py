@@ -87,8 +87,9 @@ def _reads_differently(schema: Any, layout: Layout) -> str:
     from mlflow.models.utils import _enforce_schema
     from mlflow.types import Schema
 
-    chosen = sorted({layout.codes.index(code) for code in layout.codes} | set(range(min(2, layout.width))))
-    few = Schema([schema.inputs[number] for number in chosen])
+    chosen = {layout.codes.index(code) for code in layout.codes} | set(range(min(2, layout.width)))
+    chosen = {0} if layout.is_matrix else chosen
+    few = Schema([schema.inputs[number] for number in sorted(chosen)])
     told = SimpleNamespace(get_input_schema=lambda: few, get_params_schema=lambda: None)
     reader, small = BodyDecoder(told), layout_of(told)
     if small is None:
@@ -104,7 +105,9 @@ def _reads_differently(schema: Any, layout: Layout) -> str:
 
 
 def _shape(frame: Any) -> Tuple[Any, ...]:
-    """All that a model could see of a frame."""
+    """All that a model could see of a frame or an array."""
+    if not hasattr(frame, "columns"):
+        return type(frame), str(frame.dtype), frame.shape, frame.flags.c_contiguous, repr(frame.tolist())
     columns, index = frame.columns, frame.index
     kinds = [str(kind) for kind in frame.dtypes]
     return (

@@ -23,6 +23,9 @@ def bodies(layout: Layout) -> Iterator[bytes]:
     """A body in each format."""
     columns = {name: _TRIED[code] for name, code in zip(layout.names, layout.codes)}
     rows = list(zip(*columns.values()))
+    if layout.is_matrix:
+        yield from (json.dumps({name: rows}).encode() for name in ("inputs", "instances"))
+        return
     records = [dict(zip(columns, row)) for row in rows]
     yield json.dumps({"dataframe_split": {"columns": list(columns), "data": rows}}).encode()
     for name, value in (("dataframe_records", records), ("inputs", columns), ("instances", records)):

@@ -23,7 +23,7 @@ def model_of(schema: Schema, impl: Any, params: ParamSchema | None = None) -> Py
     return PyFuncModel(model_meta=Model(signature=ModelSignature(inputs=schema, params=params)), model_impl=impl)
 
 
-def library_model(estimator: Any, frame: pd.DataFrame, flavor: str = "sklearn") -> PyFuncModel:
+def library_model(estimator: Any, frame: Any, flavor: str = "sklearn") -> PyFuncModel:
     """A library's model in MLflow's wrapper."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -41,8 +41,10 @@ def library_model(estimator: Any, frame: pd.DataFrame, flavor: str = "sklearn") 
     return PyFuncModel(model_meta=meta, model_impl=wrappers[flavor](estimator))
 
 
-def split_body(frame: pd.DataFrame) -> bytes:
-    """The frame as a request."""
+def split_body(frame: Any) -> bytes:
+    """The frame, or matrix, as a request."""
+    if not isinstance(frame, pd.DataFrame):
+        return json.dumps({"inputs": frame.tolist()}).encode()
     table = frame.to_dict(orient="split")
     return json.dumps({"dataframe_split": {"columns": table["columns"], "data": table["data"]}}).encode()
 

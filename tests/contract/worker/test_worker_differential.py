@@ -26,7 +26,7 @@ from headgate_worker.scoring import Answer, Scorer
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # MLflow's import warns of its own type hints
     from mlflow.models.utils import _enforce_schema
-    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 searched = settings(
@@ -273,6 +273,51 @@ def test_a_model_of_the_users_own_is_given_and_answers_the_same(
         rows = scorer.rows(JSON, body)
         if rows is not None:
             assert scorer.answer([rows]) == [alone(scorer, body)]
+
+
+@st.composite
+def matrices(draw: st.DrawFn) -> tuple[Schema, bytes]:
+    """A matrix of some type, and a body for it, often wrong."""
+    width = draw(st.integers(1, 4))
+    kind = draw(st.sampled_from(["float64", "float32", "int64", "int32", "bool", "int16"]))
+    wanted = draw(st.sampled_from([width, width, width, -1, 5]))
+    value = ODD if draw(st.integers(0, 3)) == 0 else MATRIX.get(kind, st.integers(0, 9))
+    rows: Any = draw(st.lists(st.lists(value, min_size=width, max_size=width), max_size=3))
+    rows = draw(st.sampled_from([rows, rows, rows, rows[:1] and rows[0], [*rows, [1]], {"a": rows}, [rows]]))
+    name = draw(st.sampled_from(["inputs", "instances", "dataframe_split"]))
+    body = {name: {"data": rows} if name == "dataframe_split" else rows}
+    return Schema([TensorSpec(np.dtype(kind), (-1, wanted))]), json.dumps(body).encode("utf-8", "surrogatepass")
+
+
+MATRIX = {
+    "float64": GOOD["double"],
+    "float32": GOOD["float"],
+    "int64": GOOD["long"],
+    "int32": GOOD["integer"],
+    "bool": st.booleans(),
+}
+
+
+@searched
+@given(matrices())
+def test_what_the_decoder_takes_is_the_matrix_that_mlflow_makes(case: tuple[Schema, bytes]) -> None:
+    schema, body = case
+    layout = layout_of(Told(schema))
+    if layout is None:
+        assert schema.inputs[0].type == np.int16 or schema.inputs[0].shape[1] == -1
+        return
+    rows = RowsDecoder(layout).rows(JSON, body)
+    if rows is None:
+        return
+    theirs = _enforce_schema(BodyDecoder(Told(schema)).decode(JSON, body).data, schema)
+    ours = FrameBuilder(layout).frame([rows.values])
+    assert (type(ours), ours.dtype, ours.shape, ours.flags.c_contiguous) == (
+        np.ndarray,
+        theirs.dtype,
+        theirs.shape,
+        True,
+    )
+    assert [*map(repr, ours.ravel())] == [*map(repr, theirs.ravel())] and ours.flags.writeable
 
 
 @pytest.fixture(scope="module")

@@ -118,6 +118,19 @@ def test_rows_that_influence_each_others_rounding_are_predicted_one_after_the_ot
     assert scorer.answer(batch) == [alone(scorer, rows.body) for rows in batch]
 
 
+@pytest.mark.parametrize(
+    "estimator", [LinearRegression(), LogisticRegression(), RandomForestClassifier(5, random_state=0)]
+)
+def test_a_model_of_a_matrix_is_native_too(estimator: Any) -> None:
+    matrix = FLOATS.to_numpy()
+    scorer = Scorer(library_model(estimator.fit(matrix, TARGET > 0), matrix), 0.0)
+    assert scorer.prove(split_body(matrix[:1])).way == "native"
+    batch = [read(scorer, split_body(matrix[number : 2 * number + 1])) for number in range(6)]
+    expected = [alone(scorer, rows.body) for rows in batch]
+    assert scorer.joins
+    assert [scorer.answer([rows])[0] for rows in batch] == expected == scorer.answer(batch)
+
+
 def test_many_rows_and_forests_of_several_threads_answer_as_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     forest = RandomForestClassifier(5, random_state=0, n_jobs=2).fit(FLOATS, CLASS)
     scorer = proven(forest)
