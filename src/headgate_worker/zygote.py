@@ -1,9 +1,9 @@
 """A process that has imported what an environment's models need, and forks workers on request. Started by the agent with the
 path of a JSON file: {"socket_fd", "modules", "base_modules", "environment_vars", "lifeline_fd"}.
 
-Speaks JSON lines over the inherited socket: `fork` → `forked` or `refused`; tells `ready` once and `exited` for each child. Ends
-with its socket or lifeline; its children live on. Never imports a user's code, never predicts, has one thread: a child of a process
-that has used OpenMP, CUDA or threads may hang for good.
+Speaks JSON lines over the inherited socket: `fork` → `forked` or `refused`; `learn` (more modules) → `learned`; tells `ready` once and
+`exited` for each child. Ends with its socket or lifeline; its children live on. Never imports a user's code, never predicts, has one
+thread: a child of a process that has used OpenMP, CUDA or threads may hang for good.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import socket
 import sys
 import threading
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from collections import deque
+from typing import Any, Deque, Dict, List, Optional, Tuple
 
 from headgate_worker import logs, surroundings, worker
 from headgate_worker.logs import ServiceLog
@@ -42,30 +43,46 @@ class Zygote:
         self._received = b""
         self._wakeup: Tuple[int, int] = (-1, -1)
         self._settled_threads = 0
+        self._is_settled = False
+        """Whether nothing was imported since `_settle`."""
+        self._unlearned: Deque[str] = deque()
+        self._skipped: List[str] = []
 
     def run(self) -> None:
         """Serves until its socket or lifeline ends."""
         began = time.perf_counter()
-        skipped = self._import()
+        for name in dict.fromkeys(self._modules):
+            self._import(name)
+        self._watch_children()
+        self._settle()
+        import_ms = round((time.perf_counter() - began) * 1000.0, 3)
+        self._tell({"op": "ready", "import_ms": import_ms, "skipped": self._skipped})
+        self._serve()
+
+    def _import(self, name: str) -> None:
+        if name in sys.modules:
+            return
+        self._is_settled = False
+        try:
+            importlib.import_module(name)
+        except BaseException as error:
+            self._skipped.append(f"{name}: {type(error).__name__}: {error}")
+
+    def _settle(self) -> None:
+        """Makes what was imported ready to be forked."""
         gc.collect()
         gc.freeze()
-        self._watch_children()
         # Forking once makes libraries with a pool they can take down (OpenBLAS) do so: what is left then must not be forked.
         self._reap_now(self._fork_and_exit())
         self._settled_threads = _native_threads()
-        self._tell({"op": "ready", "import_ms": round((time.perf_counter() - began) * 1000.0, 3), "skipped": skipped})
-        self._serve()
+        self._is_settled = True
 
-    def _import(self) -> List[str]:
-        skipped = []
-        for name in dict.fromkeys(self._modules):
-            if name in sys.modules:
-                continue
-            try:
-                importlib.import_module(name)
-            except BaseException as error:
-                skipped.append(f"{name}: {type(error).__name__}: {error}")
-        return skipped
+    def _learn(self) -> None:
+        """One more module; forks are answered in between. Memory is shared with the children there are: a new zygote's would not be."""
+        self._import(self._unlearned.popleft())
+        if not self._unlearned:
+            self._settle()
+            self._tell({"op": "learned", "skipped": self._skipped})
 
     def _watch_children(self) -> None:
         self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -80,7 +97,7 @@ class Zygote:
         for descriptor in watched:
             poll.register(descriptor, select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll()}
+            ready = {descriptor for descriptor, _ in poll.poll(0 if self._unlearned else None)}
             if self._lifeline is not None and self._lifeline in ready:
                 return
             if self._wakeup[0] in ready:
@@ -88,6 +105,8 @@ class Zygote:
                 self._reap()
             if self._socket.fileno() in ready and not self._read():
                 return
+            if self._unlearned:
+                self._learn()
 
     def _read(self) -> bool:
         """Whether the agent is still there."""
@@ -102,9 +121,14 @@ class Zygote:
         return bool(data) and len(self._received) <= _LINE_LIMIT
 
     def _obey(self, told: Dict[str, Any]) -> None:
-        if told.get("op") != "fork":
-            return
-        spec = told["spec"]
+        if told.get("op") == "learn":
+            self._unlearned.extend(told["modules"])
+        elif told.get("op") == "fork":
+            self._fork(told["spec"])
+
+    def _fork(self, spec: Dict[str, Any]) -> None:
+        if not self._is_settled:
+            self._settle()
         reason = self._why_not()
         if reason:
             self._tell({"op": "refused", "replica": spec["replica"], "reason": reason})

@@ -169,3 +169,31 @@ def test_several_forks_in_one_message_are_all_answered(zygote: ZygoteClient, sho
         told = zygote.next(lambda told, name=spec["replica"]: told.get("replica") == name)
         assert zygote.exit_status(told["pid"]) == 1
         assert json.loads(Path(spec["status_path"]).read_text())["state"] == "FAILED"
+
+
+def test_a_zygote_learns_more_modules_and_forks_meanwhile(
+    make: Make, tmp_path: Path, short_folder: Path, models: Path
+) -> None:
+    (tmp_path / "learned_late.py").write_text("")
+    zygote = make(base_modules=["mlflow.pyfunc"], prelude=finds(tmp_path))
+    before = worker_of(zygote, short_folder, models / "waits", replica="before")
+    told = {"op": "learn", "modules": ["decimal", "absent_module", "sqlite3", "learned_late"]}
+    zygote.socket.sendall(json.dumps(told).encode() + b"\n")
+    folder = short_folder / "meanwhile"
+    folder.mkdir()
+    meanwhile = worker_of(zygote, folder, models / "waits", replica="meanwhile")
+    learned = zygote.next(lambda told: told["op"] == "learned")
+    assert [each.partition(":")[0] for each in learned["skipped"]] == ["absent_module"]
+    for worker in (before, meanwhile):
+        assert worker.in_state("READY")["how"] == "fork"
+        worker.end()
+    told = zygote.fork(worker_spec(short_folder, short_folder / "no_model", replica="after"))
+    assert told["op"] == "forked", told
+
+
+def test_a_zygote_that_has_learned_a_thread_refuses_to_fork(make: Make, tmp_path: Path, short_folder: Path) -> None:
+    (tmp_path / "unsafe_library.py").write_text("import _thread, time; _thread.start_new_thread(time.sleep, (1000,))")
+    zygote = make(prelude=finds(tmp_path))
+    zygote.socket.sendall(json.dumps({"op": "learn", "modules": ["unsafe_library"]}).encode() + b"\n")
+    zygote.next(lambda told: told["op"] == "learned")
+    assert zygote.fork(worker_spec(short_folder, short_folder))["op"] == "refused"

@@ -175,10 +175,11 @@ def test_a_zygote_that_refuses_because_of_what_it_learned_forgets_it(config):
             await until(lambda: _is(start(next(numbers)), "exec: a second thread is running"))
             await until(lambda: _is(start(next(numbers)), "fork"))
 
-    async def _is(work, expected):
-        return await work == expected
-
     asyncio.run(scenario())
+
+
+async def _is(work, expected):
+    return await work == expected
 
 
 def test_a_zygote_learns_in_place_and_its_children_stay_its_children(config):
@@ -190,7 +191,7 @@ def test_a_zygote_learns_in_place_and_its_children_stay_its_children(config):
                 found = await until_replica(client, "READY", f"r{number}")
                 parents.append(Path(f"/proc/{found.pid}/stat").read_text().rpartition(")")[2].split()[1])
             assert len(set(parents)) == 1
-            warm = config.data_dir / "environments" / "env" / "warm_modules.json"
+            warm = config.data_dir / "environments" / KEY / "warm_modules.json"
             await until(warm.exists)
 
     asyncio.run(scenario())
@@ -199,12 +200,15 @@ def test_a_zygote_learns_in_place_and_its_children_stay_its_children(config):
 def test_a_zygote_that_dies_of_what_it_learns_is_made_anew_without_it(config):
     async def scenario():
         async with running(config) as client:
-            await client.start_replica(replica("r0", DIE_LEARNING="1"))
-            first = await until_replica(client, "READY", "r0")
-            zygote = int(Path(f"/proc/{first.pid}/stat").read_text().rpartition(")")[2].split()[1])
-            await until(lambda: not processes.start_ticks(zygote))
-            await client.start_replica(replica("r1", DIE_LEARNING="1"))
-            assert (await until_replica(client, "READY", "r1")).how == "fork"
+
+            async def start(number: int) -> str:
+                await client.start_replica(replica(f"r{number}", DIE_LEARNING="1"))
+                return (await until_replica(client, "READY", f"r{number}")).how
+
+            assert await start(0) == "fork"
+            await until((config.data_dir / "environments" / KEY / "warm_modules.json").exists)
+            numbers = iter(range(1, 1000))
+            await until(lambda: _is(start(next(numbers)), "fork"))
             assert (await client.observe()).replicas["r0"].state == "READY"
 
     asyncio.run(scenario())

@@ -51,6 +51,7 @@ class Zygote:
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._forks: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._exits: dict[int, asyncio.Future[int]] = {}
+        self._learned: asyncio.Future[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._retired = False
 
@@ -106,6 +107,22 @@ class Zygote:
             raise ForkRefused(str(told.get("reason") or "the zygote refused"))
         return int(told["pid"]), float(told.get("fork_ms") or 0.0)
 
+    @property
+    def is_learning(self) -> bool:
+        return self._learned is not None
+
+    async def learn(self, modules: list[str], deadline_s: float) -> None:
+        """Lets it import more; it forks meanwhile. Raises ForkRefused when it died of that, or was killed because it took too long."""
+        self._learned = asyncio.get_running_loop().create_future()
+        try:
+            self._writer.write(json.dumps({"op": "learn", "modules": modules}).encode() + b"\n")
+            await within(deadline_s, self._learned)
+        except asyncio.TimeoutError as error:
+            await self.kill()
+            raise ForkRefused(f"it was not done after {deadline_s:g} s") from error
+        finally:
+            self._learned = None
+
     async def exit_status(self, pid: int, timeout_s: float) -> int | None:
         """How a child ended (as `Popen.returncode`); None when the zygote cannot tell."""
         future = self._exits.get(pid)
@@ -147,6 +164,7 @@ class Zygote:
             self.close()
             lost = ForkRefused("the zygote died")
             waiting: list[asyncio.Future[Any]] = [self._ready, *self._forks.values(), *self._exits.values()]
+            waiting += [self._learned] if self._learned is not None else []
             for future in waiting:
                 if not future.done():
                     future.set_exception(lost)
@@ -157,6 +175,10 @@ class Zygote:
         if operation == "ready" and not self._ready.done():
             self.skipped = [str(item) for item in told.get("skipped") or ()]
             self._ready.set_result(None)
+        elif operation == "learned":
+            self.skipped = [str(item) for item in told.get("skipped") or ()]
+            if self._learned is not None and not self._learned.done():
+                self._learned.set_result(None)
         elif operation == "forked":
             self._exits[int(told["pid"])] = asyncio.get_running_loop().create_future()
             self._answer(told)

@@ -106,10 +106,10 @@ class ZygotePool:
             self._run(self._warm(self._seat(spec)))
 
     def renew(self, environment_key: str) -> None:
-        """Replaces the zygotes of an environment by ones that import what is now known. Until then the old ones serve."""
+        """Lets the zygotes of an environment import what is now known."""
         for seat in self._seats.values():
-            if seat.environment_key == environment_key and seat.zygote is not None:
-                self._run(self._replace(seat))
+            if seat.environment_key == environment_key and seat.zygote is not None and seat.learned:
+                self._run(self._teach(seat, seat.zygote))
 
     def refused(self, spec: ReplicaSpec) -> None:
         """A zygote refused to fork. If what it had learned to import is to blame, the next one imports the least."""
@@ -179,6 +179,8 @@ class ZygotePool:
         if self._seats.get(seat.name) is not seat or seat.zygote is not zygote:
             return
         seat.zygote = None
+        if zygote.is_learning:
+            return  # `_teach` knows what to do
         logger.warning("the zygote of environment %s %s", seat.environment_key, describe_exit(zygote.process.status))
         if time.monotonic() - born_at < _REST_AFTER_FAILURE_S:
             seat.broken_until, seat.reason = time.monotonic() + _REST_AFTER_FAILURE_S, "its zygote died"
@@ -217,6 +219,21 @@ class ZygotePool:
             await self._zygote(seat)
         except ForkRefused:
             pass  # logged; the next start falls back
+
+    async def _teach(self, seat: _Seat, zygote: Zygote) -> None:
+        if not zygote.is_alive:
+            return  # the next one learns when it starts
+        modules = warming.read_modules(self.environments.warm_modules(seat.environment_key))
+        try:
+            await zygote.learn(modules, _START_DEADLINE_S)
+        except ForkRefused as error:
+            if self._seats.get(seat.name) is not seat:
+                return  # it was vacated
+            logger.warning("the zygote of environment %s could not learn: %s", seat.environment_key, error)
+            seat.learned = False
+            if seat.zygote is zygote:
+                seat.zygote = None
+            await self._warm(seat)
 
     async def _replace(self, seat: _Seat) -> None:
         try:

@@ -1,4 +1,5 @@
-"""A zygote that forks the stand-in worker. REFUSE in its variables makes it refuse; BROKEN makes it die at once."""
+"""A zygote that forks the stand-in worker. REFUSE in its variables makes it refuse; BROKEN makes it die at once,
+DIE_LEARNING when it is to import more."""
 
 import json
 import os
@@ -32,7 +33,18 @@ def main():
             return
         *lines, buffer = (buffer + data).split(b"\n")
         for line in lines:
-            fork(agent, spec, json.loads(line)["spec"])
+            told = json.loads(line)
+            if told["op"] == "learn":
+                learn(agent, spec, told["modules"])
+            else:
+                fork(agent, spec, told["spec"])
+
+
+def learn(agent, spec, modules):
+    if "DIE_LEARNING" in spec["environment_vars"]:
+        os._exit(1)
+    spec["modules"] = modules
+    say(agent, {"op": "learned", "skipped": []})
 
 
 def fork(agent, spec, told):
