@@ -49,7 +49,7 @@ class Pool(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """One connection to a replica."""
+    """One connection to a replica. Frames of one turn of the loop are written together, so that the worker can join them."""
 
     def __init__(self, replica: ReplicaAddress, pool: Pool, clock: Clock) -> None:
         self.replica = replica
@@ -60,10 +60,6 @@ class Connection(asyncio.Protocol):
         """Slots in use or handed to somebody about to use them. Kept by the pool."""
         self.usable = False
         """Whether it takes new requests."""
-        self.phases_ms: dict[str, Any] = {}
-        """How long the phases of the replica's start took, as it says."""
-        self.ready_ms = 0.0
-        """How long before this connection that start was over."""
         self.retired = False
         """To be closed once nothing is unanswered; the pool sees to it."""
         self.greeted: asyncio.Future[None] = self.loop.create_future()
@@ -74,6 +70,10 @@ class Connection(asyncio.Protocol):
         self._decoder = protocol.Decoder()
         self._pending: dict[int, Exchange] = {}
         self._number = 0
+        self._out: list[bytes] = []
+        """Frames of this turn of the loop."""
+        self._apart = False
+        """Whether one of them is too long to be copied once more."""
         self._why = "the connection was closed"
 
     # -- requests ------------------------------------------------------------------------------------------------
@@ -99,6 +99,7 @@ class Connection(asyncio.Protocol):
         if len(body) <= _COPIED_BYTES:
             self._write(head + body)
         else:
+            self._apart = True
             self._write(head)
             self._write(body)
 
@@ -138,10 +139,19 @@ class Connection(asyncio.Protocol):
         self._pool.release(self)
 
     def _write(self, frame: bytes) -> None:
-        # A transport that is closing may raise on write, which would take the whole link down. uvloop itself sends
-        # what one turn of the loop wrote in one system call.
+        if not self._out:
+            self.loop.call_soon(self._flush)
+        self._out.append(frame)
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        # A transport that is closing may raise on write, which would take the whole link down.
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(frame)
+            if self._apart:
+                self._apart = False
+                self._transport.writelines(out)
+            else:
+                self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     # -- asyncio.Protocol ----------------------------------------------------------------------------------------
 
@@ -209,8 +219,6 @@ class Connection(asyncio.Protocol):
         if hello["version"] != protocol.VERSION:
             raise protocol.ProtocolError(f"it speaks version {hello['version']}, this server {protocol.VERSION}")
         self.window = max(1, int(hello["window"]))
-        # A worker of an older guest does not say.
-        self.phases_ms, self.ready_ms = dict(hello.get("phases_ms") or {}), float(hello.get("ready_ms") or 0.0)
         self.usable = True
         if not self.greeted.done():
             self.greeted.set_result(None)
