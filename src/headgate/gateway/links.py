@@ -60,6 +60,10 @@ class Connection(asyncio.Protocol):
         """Slots in use or handed to somebody about to use them. Kept by the pool."""
         self.usable = False
         """Whether it takes new requests."""
+        self.phases_ms: dict[str, Any] = {}
+        """How long the phases of the replica's start took, as it says."""
+        self.ready_ms = 0.0
+        """How long before this connection that start was over."""
         self.retired = False
         """To be closed once nothing is unanswered; the pool sees to it."""
         self.greeted: asyncio.Future[None] = self.loop.create_future()
@@ -219,6 +223,8 @@ class Connection(asyncio.Protocol):
         if hello["version"] != protocol.VERSION:
             raise protocol.ProtocolError(f"it speaks version {hello['version']}, this server {protocol.VERSION}")
         self.window = max(1, int(hello["window"]))
+        # A worker of an older guest does not say.
+        self.phases_ms, self.ready_ms = dict(hello.get("phases_ms") or {}), float(hello.get("ready_ms") or 0.0)
         self.usable = True
         if not self.greeted.done():
             self.greeted.set_result(None)
