@@ -17,6 +17,8 @@ GPU_TYPES = (
 MOST_CONCURRENCY = 1024
 MOST_VARIABLES = 30
 NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
+OPTIONS = {"HEADGATE_BATCHING": ("auto", "on", "off"), "HEADGATE_NATIVE_PREDICT": ("auto", "off")}
+"""Variables by which an entity's owner steers the worker's fast path, and their values."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"\{\{\s*secrets/[^}]*\}\}")
@@ -56,10 +58,15 @@ def check_variables(variables: Mapping[str, str]) -> None:
             f"environment_vars has {len(variables)} entries; at most {MOST_VARIABLES} are allowed per served entity."
         )
     for name, value in variables.items():
-        if not _VARIABLE.fullmatch(name) or name.startswith("HEADGATE_"):
+        if name in OPTIONS:
+            if value.strip().lower() not in OPTIONS[name]:
+                raise InvalidParameterValue(
+                    f"environment_vars: {name} is {value!r}; it can be {' or '.join(OPTIONS[name])}."
+                )
+        elif not _VARIABLE.fullmatch(name) or name.startswith("HEADGATE_"):
             raise InvalidParameterValue(
                 f"environment_vars: {name!r} is not a valid name. Use letters, digits and underscores, beginning with no digit; "
-                "names beginning with HEADGATE_ are reserved."
+                f"names beginning with HEADGATE_ are reserved, but for {' and '.join(OPTIONS)}."
             )
         if _SECRET.search(value):
             raise InvalidParameterValue(

@@ -36,6 +36,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"environment_vars": {"": ""}}, "'' is not a valid name"),
     ({"environment_vars": {"A=B": ""}}, "'A=B' is not a valid name"),
     ({"environment_vars": {"HEADGATE_LIFELINE_FD": "3"}}, "reserved"),
+    ({"environment_vars": {"HEADGATE_BATCHING": "yes"}}, "'yes'; it can be auto or on or off"),
     ({"environment_vars": {"KEY": "{{secrets/scope/key}}"}}, r"KEY refers to a secret \(\{\{secrets/scope/key\}\}\)"),
     ({"environment_vars": {"KEY": "Bearer {{ secrets/scope/key }}"}}, "has no secrets yet"),
 ]
@@ -56,6 +57,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"max_provisioned_concurrency": 1},
     {"min_provisioned_concurrency": 0, "max_provisioned_concurrency": 1024},
     {"environment_vars": {f"V{n}": "{{not/a/secret}}" for n in range(30)}},
+    {"environment_vars": {"HEADGATE_BATCHING": "On", "HEADGATE_NATIVE_PREDICT": "off"}},
 ]
 
 
