@@ -34,6 +34,8 @@ class Line:
 
     def __init__(self, window: int = 1) -> None:
         self.window, self.taken, self.usable, self.retired, self.closed = window, 0, True, False, False
+        self.phases_ms: dict[str, float] = {}
+        self.ready_ms = 0.0
 
     def close(self) -> None:
         self.closed = True
