@@ -66,11 +66,11 @@ def _quick_reading() -> Iterator[None]:
     usual, load = yaml.SafeLoader, vars(Model)["load"]
 
     def load_quickly(cls: Any, *arguments: Any, **named: Any) -> Any:
-        yaml.SafeLoader = getattr(yaml, "CSafeLoader", usual)
+        yaml.SafeLoader = getattr(yaml, "CSafeLoader", usual)  # type: ignore[misc]
         try:
             return load.__func__(cls, *arguments, **named)
         finally:
-            yaml.SafeLoader = usual
+            yaml.SafeLoader = usual  # type: ignore[misc]
 
     Model.load = classmethod(load_quickly)
     try:
