@@ -1,24 +1,19 @@
-"""The connection of a client, byte by byte: what goes without a task, what is handed over, and that nobody can tell which."""
+"""The connection of a client: what goes without a task, what is handed over, and what becomes of it when somebody leaves."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import httptools
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from tests.contract.gateway.bench import Bench, Run, entity, until
-from tests.contract.gateway.wire_client import Transport, connect, encode
+from tests.contract.gateway.wire import PATH, Wire, on, request
+from tests.contract.gateway.wire_client import Transport
 from tests.fakes.worker import FakeWorker, Received, echo, silence
 
 from headgate.gateway import http
 
-PATH = "/serving-endpoints/churn/invocations"
 COUNTED = 'headgate_requests_total{{code="{code}",endpoint="churn",served_entity="churn-1"}}'
 
 
@@ -26,75 +21,6 @@ COUNTED = 'headgate_requests_total{{code="{code}",endpoint="churn",served_entity
 def door() -> str:
     """These tests choose their door themselves."""
     return ""
-
-
-class Answers:
-    """Answers read from what was written, one after the other."""
-
-    def __init__(self, written: bytes) -> None:
-        self.all: list[tuple[int, dict[str, str], bytes]] = []
-        self._parser = httptools.HttpResponseParser(self)
-        self.on_message_begin()
-        self._parser.feed_data(written)
-
-    def on_message_begin(self) -> None:
-        self._headers: dict[str, str] = {}
-        self._body = b""
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.decode()] = value.decode()
-
-    def on_body(self, body: bytes) -> None:
-        self._body += body
-
-    def on_message_complete(self) -> None:
-        self.all.append((self._parser.get_status_code(), self._headers, self._body))
-
-
-class Wire:
-    """One client's connection to a bench's gateway."""
-
-    def __init__(self, bench: Bench, make: Callable[..., Any] | None = None) -> None:
-        self.protocol, self.transport = connect(make or bench.http, bench.gateway.routes)
-
-    def send(self, data: bytes) -> None:
-        self.transport.feed(data)
-
-    @property
-    def answers(self) -> list[tuple[int, dict[str, str], bytes]]:
-        return Answers(bytes(self.transport.written)).all
-
-    @property
-    def bodies(self) -> list[bytes]:
-        return [body for _, _, body in self.answers]
-
-    async def answered(self, count: int) -> None:
-        await until(lambda: len(self.answers) >= count)
-
-    @property
-    def tasks(self) -> int:
-        """Requests that have a task."""
-        return len(self.protocol.tasks)
-
-
-def request(body: bytes = b"{}", path: str = PATH, **options: Any) -> bytes:
-    return b"".join(encode(path, body, **options))
-
-
-def on(tmp_path: Path, run: Run, live: Callable[[Bench, FakeWorker], Any], **options: Any) -> None:
-    """Runs `live` with a bench and one replica, which echoes until told otherwise."""
-
-    async def served() -> None:
-        window = options.pop("window", 4)
-        async with Bench(tmp_path, **options) as bench:
-            worker = await bench.worker(window=window)
-            await bench.serve(entity(worker))
-            await bench.linked(1)
-            await live(bench, worker)
-            await until(lambda: bench.gateway.routes.active == 0)
-            assert all(deployment.in_flight == 0 for deployment in bench.gateway.capacity.all())
-
-    run(served())
 
 
 def test_a_request_needs_no_task_neither_the_first_nor_the_next(tmp_path: Path, run: Run) -> None:
@@ -451,92 +377,6 @@ def test_an_idle_connection_is_closed_and_a_busy_one_is_not(tmp_path: Path, run:
         assert wire.bodies[3] == b"slow"
 
     on(tmp_path, run, live)
-
-
-@pytest.mark.parametrize("first", [b"", request(b"before")])
-def test_a_request_may_come_in_any_two_parts(tmp_path: Path, first: bytes, run: Run) -> None:
-    async def live(bench: Bench, worker: FakeWorker) -> None:
-        data = request(b"one") + request(b"two", headers={"accept": "*/*"})
-        for cut in range(1, len(data)):
-            wire = Wire(bench)
-            before = 1 if first else 0
-            if first:
-                wire.send(first)
-                await wire.answered(1)
-            wire.send(data[:cut])
-            wire.send(data[cut:])
-            await wire.answered(before + 2)
-            assert wire.bodies[before:] == [b"one", b"two"]
-            wire.transport.lose()
-
-    on(tmp_path, run, live)
-
-
-ASKED = st.lists(
-    st.builds(
-        request,
-        st.binary(max_size=40),
-        st.sampled_from(
-            [
-                PATH,
-                PATH + "/",
-                "/serving-endpoints/churn/served-models/churn-1/invocations",
-                "/serving-endpoints/x/invocations",
-                "/serving-endpoints/churn",
-                "/serving-endpoints/churn/served-models/no/invocations",
-                PATH + "?q=1",
-                "/serving-endpoints/%63hurn/invocations",
-            ]
-        ),
-        method=st.sampled_from(["POST", "POST", "POST", "GET", "PUT"]),
-        headers=st.fixed_dictionaries(
-            {
-                "authorization": st.sampled_from(["Bearer secret", "Bearer secret", "Bearer guest", "Bearer no", ""]),
-                "content-type": st.sampled_from(["application/json", "text/csv", "", 'a/b; c="d"']),
-            }
-        ),
-    ),
-    min_size=1,
-    max_size=6,
-)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(asked=ASKED, cuts=st.lists(st.integers(1, 400), max_size=12))
-def test_both_doors_give_the_same_answers_however_the_bytes_come(
-    tmp_path_factory: pytest.TempPathFactory, asked: list[bytes], cuts: list[int]
-) -> None:
-    async def both() -> None:
-        async with Bench(tmp_path_factory.mktemp("bench")) as bench:
-            await bench.serve(entity(await bench.worker()))
-            await bench.linked(1)
-            data = b"".join(asked)
-            told = []
-            for make, parts in ((http.OneWriteProtocol, [data]), (bench.http, split(data, cuts)), (bench.http, asked)):
-                wire = Wire(bench, make)
-                for part in parts:
-                    wire.send(part)
-                await wire.answered(len(asked))
-                told.append([_comparable(*answer) for answer in wire.answers])
-                wire.transport.lose()
-            assert told[0] == told[1] == told[2]
-
-    asyncio.run(both())
-
-
-def split(data: bytes, sizes: list[int]) -> list[bytes]:
-    parts = []
-    for size in sizes:
-        parts.append(data[:size])
-        data = data[size:]
-    return [part for part in (*parts, data) if part]
-
-
-def _comparable(status: int, headers: dict[str, str], body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-    """An answer without what is different every time: the order of headers counts."""
-    request_id = headers.get("x-databricks-request-id", "")
-    listed = [(name, "an id" if name == "x-databricks-request-id" else value) for name, value in headers.items()]
-    return status, listed, body.replace(request_id.encode(), b"an id") if request_id else body
 
 
 def test_a_transport_that_is_closed_is_never_written_to() -> None:
