@@ -13,7 +13,7 @@ CODE := src tests tools examples bench
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup quickstart serve check fix test test-all bench bench-scale docs clean
+.PHONY: help setup quickstart serve check fix test test-all bench bench-cold bench-scale docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -64,6 +64,10 @@ test-all: setup
 bench: $(VENV)/.usage
 	@$(AS_PIP) $(BIN)/python -m bench.compare $(ARGS)
 	@$(AS_PIP) $(BIN)/python -m bench.large
+
+# Requests to sleeping endpoints, and from create to READY; three minutes.
+bench-cold: $(VENV)/.usage
+	@$(AS_PIP) $(BIN)/python -m bench.cold $(ARGS)
 
 # Memory of 40 endpoints that are awake, and what 1,000 that sleep cost.
 bench-scale: $(VENV)/.usage
