@@ -135,7 +135,6 @@ class Control:
     async def _guarded_lap(self) -> bool:
         clock = self._ports.clock
         await asyncio.sleep(self._pace.delay_s(clock.monotonic_s()))
-        self._pace.count(clock.monotonic_s())
         self._heard.clear()
         began_s = clock.monotonic_s()
         try:
@@ -146,8 +145,9 @@ class Control:
             self._observer.refresh()
             return False
         finally:
-            milliseconds = (clock.monotonic_s() - began_s) * 1000
-            self._ports.counted.histogram(metrics.LAP_SECONDS).observe(milliseconds)
+            ended_s = clock.monotonic_s()
+            self._pace.count(began_s, ended_s)
+            self._ports.counted.histogram(metrics.LAP_SECONDS).observe((ended_s - began_s) * 1000)
 
     # -- one lap -------------------------------------------------------------------------------------------------
 
