@@ -26,6 +26,8 @@ class Way(NamedTuple):
     wants_frame: bool
     """Otherwise an array."""
     predict: Callable[[Any], Any]
+    library: Optional[Callable[[Any], Any]] = None
+    """The very call that MLflow's wrapper makes, for frames. Given when `predict` may answer None: then it takes this one."""
 
 
 def ways(model: Any) -> Iterator[Way]:
@@ -36,19 +38,18 @@ def ways(model: Any) -> Iterator[Way]:
     kind, method = type(native).__name__, getattr(native, name)
     root = type(native).__module__.partition(".")[0]
     if root == "sklearn":
-        plain = getattr(nameless(native), name)
-        fast = shortcut(native, plain) if name == "predict" else None
+        fast = shortcut(native) if name == "predict" else None
         if fast is not None:
-            yield Way(False, fast)
-        yield Way(False, plain)
+            yield Way(False, fast, method)
+        yield Way(False, getattr(nameless(native), name))
     elif root == "xgboost" and kind == "Booster":
         yield Way(False, _without_infinities(partial(method.__self__.inplace_predict, validate_features=False)))
     elif root == "lightgbm" and kind != "Booster":
         # The columns are known to be in order; scikit-learn's check would say with every call that it cannot see that.
         warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
-        fast = _lightgbm(native, method) if name == "predict" else None
+        fast = _lightgbm(native) if name == "predict" else None
         if fast is not None:
-            yield Way(False, fast)
+            yield Way(False, fast, method)
         yield Way(False, method)
     else:
         yield Way(False, method)
@@ -100,8 +101,8 @@ def _without_infinities(predict: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return careful
 
 
-def _lightgbm(native: Any, library: Callable[[Any], Any]) -> Optional[Callable[[Any], Any]]:
-    """LightGBM's booster without the scikit-learn interface around it."""
+def _lightgbm(native: Any) -> Optional[Callable[[Any], Any]]:
+    """LightGBM's booster without the scikit-learn interface around it; None for many rows, which may take several cores."""
     import numpy
 
     kind = type(native).__name__
@@ -112,7 +113,7 @@ def _lightgbm(native: Any, library: Callable[[Any], Any]) -> Optional[Callable[[
 
     def predict(array: Any) -> Any:
         if len(array) >= LARGE_ROWS:
-            return library(array)
+            return None
         raw = booster.predict(array, num_threads=1)
         if classes is None:
             return raw

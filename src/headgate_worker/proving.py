@@ -134,19 +134,38 @@ def _native(subject: Subject, example: Optional[bytes]) -> Tuple[Optional[FastPa
     if loose is None:
         return None, "there are no values to try it with"
     singles = [subject.layout.pack([row]) for row in loose]
-    cases = [] if given is None else [[given.values]]
-    cases += [singles, *([subject.layout.pack([row])] for row in _not_finite(subject.layout, loose[0]))]
-    expected = [_outcome(subject.predict, subject.frames.frame(case)) for case in cases]
-    if isinstance(expected[0].value, Exception) or isinstance(expected[len(cases[:1])].value, Exception):
-        return None, f"it does not predict the values tried: {expected[0].value}"[:500]
+    usual = [*([] if given is None else [[given.values]]), singles]
+    odd = [[subject.layout.pack([row])] for row in _not_finite(subject.layout, loose[0])]
+    expected = [_outcome(subject.predict, subject.frames.frame(case)) for case in usual]
+    for told in expected:
+        if isinstance(told.value, Exception):
+            return None, f"it does not predict the values tried: {told.value}"[:500]
     way: Optional[native.Way] = first
     while way is not None:
-        build = subject.frames.frame if way.wants_frame else subject.frames.array
+        if way.library is None and len(expected) == len(usual):
+            # A way that leaves these to the library need not be tried with them.
+            expected += [_outcome(subject.predict, subject.frames.frame(case)) for case in odd]
+        cases = usual if way.library is not None else usual + odd
+        build, predict = _asked(subject, way)
         usable = way.wants_frame or not subject.layout.is_text
-        if usable and all(_agree(_outcome(way.predict, build(case)), told) for case, told in zip(cases, expected)):
-            return _joined(subject, way, build, singles)
+        if usable and all(_agree(_outcome(predict, build(case)), told) for case, told in zip(cases, expected)):
+            return _joined(subject, predict, build, singles)
         way = next(ways, None)
     return None, "the library's own predict gives other answers than MLflow's"
+
+
+def _asked(subject: Subject, way: native.Way) -> Tuple[Callable[[Sequence[Any]], Any], Callable[[Any], Any]]:
+    """(`FastPath.build`, `FastPath.predict`) of a way."""
+    array, frame = subject.frames.array, subject.frames.frame
+    if way.library is None:
+        return (frame if way.wants_frame else array), way.predict
+    quick, library = way.predict, way.library
+
+    def predict(values: Sequence[Any]) -> Any:
+        found = quick(array(values))
+        return library(frame(values)) if found is None else found
+
+    return (lambda values: values), predict
 
 
 def _not_finite(layout: Layout, row: Sequence[Any]) -> List[List[Any]]:
@@ -192,15 +211,15 @@ def _plain(value: Any) -> Any:
 
 
 def _joined(
-    subject: Subject, way: native.Way, build: Callable[[Sequence[Any]], Any], singles: Sequence[Any]
+    subject: Subject, predict: Callable[[Any], Any], build: Callable[[Sequence[Any]], Any], singles: Sequence[Any]
 ) -> Tuple[Optional[FastPath], str]:
     """With the best way to take several requests at once."""
     subject.decoder.needs_index = False
     if _wish(BATCHING) == "off":
         return FastPath(
-            subject.decoder, build, way.predict, subject.rows_of, False, False, True
+            subject.decoder, build, predict, subject.rows_of, False, False, True
         ), "batching is switched off"
-    together = FastPath(subject.decoder, build, way.predict, subject.rows_of, True, True, True)
+    together = FastPath(subject.decoder, build, predict, subject.rows_of, True, True, True)
     one_by_one = together._replace(is_joint=False)
     began = time.perf_counter()
     alone: List[Any] = []

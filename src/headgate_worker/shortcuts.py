@@ -47,9 +47,9 @@ _FOREST_CLASSIFIERS = frozenset({"RandomForestClassifier", "ExtraTreesClassifier
 _FOREST_REGRESSORS = frozenset({"RandomForestRegressor", "ExtraTreesRegressor"})
 
 
-def shortcut(estimator: Any, library: Predict) -> Optional[Predict]:
-    """A predict for arrays (rows, columns) of numbers; None when the estimator is none of those known. `library`: its own predict,
-    for what the shortcut leaves."""
+def shortcut(estimator: Any) -> Optional[Predict]:
+    """A predict for arrays (rows, columns) of numbers, which returns None for what it leaves to the library; None when the estimator
+    is none of those known."""
     import numpy
 
     compute = _pipeline(estimator) or _predictor(estimator)
@@ -60,7 +60,7 @@ def shortcut(estimator: Any, library: Predict) -> Optional[Predict]:
     def predict(array: Any) -> Any:
         # One comparison finds NaN, infinities and what 32 bits cannot hold.
         if len(array) >= LARGE_ROWS or not largest(magnitude(array), axis=None) <= FLOAT32_MAX:
-            return library(array)
+            return None
         return compute(array)
 
     return predict

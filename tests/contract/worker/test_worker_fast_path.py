@@ -251,7 +251,7 @@ def test_only_joining_ends_when_only_joining_is_wrong() -> None:
     scorer = proven(LogisticRegression().fit(FLOATS, TARGET > 0), checked_fraction=1.0)
     fast = scorer._fast
     assert fast is not None and fast.is_joint
-    scorer._fast = fast._replace(predict=lambda array: fast.predict(array) ^ (len(array) > 1))
+    scorer._fast = fast._replace(predict=lambda values: fast.predict(values) ^ (len(values) > 1))
     batch = requests(scorer, 1) * 3
     expected = [alone(scorer, rows.body) for rows in batch]
     assert scorer.answer(batch) == expected
