@@ -88,7 +88,7 @@ class Call:
     """One request. Times are `clock.monotonic_s`."""
 
     head: Head
-    body: bytes
+    body: bytes | bytearray
     """As received; empty when it is too long, see `body_bytes`."""
     body_bytes: int
     """Length of the body: announced, or read before reading was given up."""

@@ -86,6 +86,9 @@ class DoorProtocol(OneWriteProtocol):
         self._known: KnownHead | None = None
         """Head of the message being parsed, if it is for `direct`."""
         self._pieces: list[bytes] = []
+        self._large: bytearray | None = None
+        """Where a large body is put together: pieces of it that are kept until they are joined cost as much memory again."""
+        self._filled = 0
         self._current: KnownHead | None = None
         """Head of the request that `direct` has."""
         self._running: Any = None
@@ -133,11 +136,17 @@ class DoorProtocol(OneWriteProtocol):
             known = self._heads.read(self._url, self._fields, self.parser)
             if known is not None and self._may_send(known):
                 self._known, self._pieces = known, []
+                if known.body_bytes > _OPEN_BODY_BYTES:
+                    self._large, self._filled = bytearray(known.body_bytes), 0
                 return
         self._replay(self._url, self._fields)
 
     def on_body(self, body: bytes) -> None:
-        if self._known is not None:
+        if self._large is not None:
+            start = self._filled
+            self._filled = end = start + len(body)
+            self._large[start:end] = body
+        elif self._known is not None:
             self._pieces.append(body)
         elif not self._deaf:
             super().on_body(body)
@@ -153,8 +162,7 @@ class DoorProtocol(OneWriteProtocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-        pieces, self._pieces = self._pieces, []
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body = self._body()
         data, self._data = self._data, None
         if data is not None:
             end = data.find(_END_OF_HEAD) + 4
@@ -164,7 +172,7 @@ class DoorProtocol(OneWriteProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         exchange, self._exchange = self._exchange, None
-        self._known = None
+        self._known = self._large = None
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
@@ -175,6 +183,13 @@ class DoorProtocol(OneWriteProtocol):
             self._running.message_event.set()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
+
+    def shutdown(self) -> None:
+        # A request whose body is on its way is finished before the connection is closed.
+        if self._patience is not None:
+            self._patience.cancel()
+            self._lose_patience()
+        super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
         # Not stopped and started with every request: looks how long it is since the last.
@@ -198,7 +213,15 @@ class DoorProtocol(OneWriteProtocol):
             return True
         return length <= self._routes.payload_bytes and self._routes.knows(known.head)
 
-    def _begin(self, known: KnownHead, body: bytes) -> None:
+    def _body(self) -> bytes | bytearray:
+        """What came of the body of the message being parsed."""
+        large, self._large = self._large, None
+        if large is not None:
+            return large if self._filled == len(large) else large[: self._filled]
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _begin(self, known: KnownHead, body: bytes | bytearray) -> None:
         routes, own = self._routes, self._own
         now_s = routes.clock.monotonic_s()
         own.response_complete, own.keep_alive = False, known.keep_alive
@@ -236,11 +259,11 @@ class DoorProtocol(OneWriteProtocol):
             self.parser, self.app = kept
 
     def _lose_patience(self) -> None:
-        known, pieces = self._known, self._pieces
-        self._patience, self._known, self._pieces = None, None, []
+        known, body = self._known, self._body()
+        self._patience, self._known = None, None
         if known is not None:
             self._replay_known(known, known.keep_alive, self.app)
-            super().on_body(b"".join(pieces))
+            super().on_body(bytes(body))
 
     # -- what `direct` says ----------------------------------------------------------------------------------------
 

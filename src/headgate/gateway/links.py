@@ -30,6 +30,8 @@ OVERDUE_GRACE_S = 2.0
 
 _HELLO = protocol.encode_json(protocol.HELLO, 0, {"version": protocol.VERSION, "role": "server"})
 _JSON = b"application/json"
+_SEND_BUFFER_BYTES = 1024**2
+"""A large body goes over in few pieces."""
 _LAST_NUMBER = 0xFFFFFFFF
 _COPIED_BYTES = 65536
 """Longer bodies are handed to the transport as they are."""
@@ -74,7 +76,7 @@ class Connection(asyncio.Protocol):
         self._decoder = protocol.Decoder()
         self._pending: dict[int, Exchange] = {}
         self._number = 0
-        self._out: list[bytes] = []
+        self._out: list[bytes | bytearray] = []
         """Frames of this turn of the loop."""
         self._apart = False
         """Whether one of them is too long to be copied once more."""
@@ -142,7 +144,7 @@ class Connection(asyncio.Protocol):
         del self._pending[exchange.number]
         self._pool.release(self)
 
-    def _write(self, frame: bytes) -> None:
+    def _write(self, frame: bytes | bytearray) -> None:
         if not self._out:
             self.loop.call_soon(self._flush)
         self._out.append(frame)
@@ -162,7 +164,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclasses
         wire = transport.get_extra_info("socket")
-        if wire is not None and wire.family != socket.AF_UNIX:
+        if wire is not None and wire.family == socket.AF_UNIX:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        elif wire is not None:
             wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._transport.write(_HELLO)

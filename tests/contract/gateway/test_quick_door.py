@@ -288,6 +288,19 @@ def test_uvicorns_shutdown_waits_for_a_request_in_flight(tmp_path: Path, run: Ru
     on(tmp_path, run, live)
 
 
+def test_uvicorns_shutdown_waits_for_a_body_on_its_way(tmp_path: Path, run: Run) -> None:
+    async def live(bench: Bench, worker: FakeWorker) -> None:
+        wire, data = Wire(bench), request(b"precious")
+        wire.send(data[:-5])
+        wire.protocol.shutdown()
+        wire.send(data[-5:])
+        await wire.answered(1)
+        assert (wire.bodies, wire.answers[0][1]["connection"]) == ([b"precious"], "close")
+        assert wire.transport.closed
+
+    on(tmp_path, run, live)
+
+
 def test_a_body_that_stops_halfway_is_waited_for_by_a_task_and_then_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
