@@ -32,7 +32,9 @@ class FastScorer(Protocol):
     def joins(self) -> bool: ...
     @property
     def is_native(self) -> bool: ...
-    def answer(self, batch: Sequence[Rows]) -> List[Answer]: ...
+    def answer_unchecked(self, batch: Sequence[Rows]) -> List[Answer]: ...
+    def wants_check(self, requests: int) -> bool: ...
+    def checked(self, batch: Sequence[Rows], answers: List[Answer]) -> List[Answer]: ...
 
 
 class Desk(Protocol):
@@ -85,14 +87,19 @@ class Pace:
             self.is_quick = True
 
 
+Answering = Callable[[Sequence[Rows]], List[Answer]]
+
+
 class Batch(Execution):
     """Requests that a thread answers together. Which ones is decided when it begins, so that all that wait by then are taken."""
 
-    __slots__ = ("_scorer", "_take", "answers", "began", "jobs", "took_s")
+    __slots__ = ("_answer", "_take", "answers", "began", "is_check", "jobs", "took_s")
 
-    def __init__(self, scorer: FastScorer, take: Callable[[], List[Job]]) -> None:
+    def __init__(self, take: Callable[[], List[Job]], answer: Answering, is_check: bool = False) -> None:
         super().__init__()
-        self._scorer, self._take = scorer, take
+        self._take, self._answer = take, answer
+        self.is_check = is_check
+        """Whether its one request is answered by MLflow too, and compared."""
         self.jobs: List[Job] = []
         """Those that are answered, then those whose clients had left by then."""
         self.answers: List[Answer] = []
@@ -111,7 +118,7 @@ class Batch(Execution):
         self.jobs = live + gone
         self.began = time.monotonic()
         if live:
-            self.answers = self._scorer.answer([job.rows for job in live if job.rows is not None])
+            self.answers = self._answer([job.rows for job in live if job.rows is not None])
             self.took_s = time.monotonic() - self.began
         return ()
 
@@ -212,23 +219,36 @@ class Batcher:
         answers: List[Answer] = []
         if live:
             try:
-                answers = self._scorer.answer([job.rows for job in live if job.rows is not None])
+                answers = self._scorer.answer_unchecked([job.rows for job in live if job.rows is not None])
             except Exception:  # a fault of ours: those who wait are told so
                 _log.exception("a batch failed")
         ended = time.monotonic()
-        self._count(answers, ended - began)
-        self._desk.answered(live + gone, answers, Timing(began, ended))
+        self._deliver(live + gone, answers, Timing(began, ended))
         return ended
+
+    def _deliver(self, jobs: List[Job], answers: List[Answer], took: Timing) -> None:
+        """Hands answers out. Now and then the first one's request waits until MLflow has answered it too, in a thread."""
+        if answers:
+            self._pace.took(took.seconds)
+        if len(answers) > 1:
+            self.batches += 1
+            self.joined += len(answers)
+        if answers and self._scorer.wants_check(len(answers)):
+            batch = [job.rows for job in jobs[: len(answers)] if job.rows is not None]
+            first, theirs = jobs[:1], answers
+            if self._desk.submit(Batch(lambda: first, lambda _: self._scorer.checked(batch, theirs)[:1], True)):
+                jobs, answers = jobs[1:], answers[1:]
+        self._desk.answered(jobs, answers, took)
 
     def _hand_over(self) -> None:
         """Has threads answer what waits: all of it as one batch if it can be joined, else each for itself."""
         if self._scorer.joins:
-            self._batch = Batch(self._scorer, lambda: self._line.take(self._scorer.joins))
+            self._batch = Batch(lambda: self._line.take(self._scorer.joins), self._scorer.answer_unchecked)
             if self._desk.submit(self._batch):
                 return
             self._batch = None
         for job in self._line.clear():
-            batch = Batch(self._scorer, lambda job=job: [job])  # type: ignore[misc]
+            batch = Batch(lambda job=job: [job], self._scorer.answer_unchecked)  # type: ignore[misc]
             if not self._desk.submit(batch):
                 self._desk.submit(job)
 
@@ -236,9 +256,12 @@ class Batcher:
         """A thread is done with it."""
         if self._batch is batch:
             self._batch = None
-        self._count(batch.answers, batch.took_s)
         jobs, batch.jobs = batch.jobs, []
-        self._desk.answered(jobs, batch.answers, Timing(batch.began, batch.began + batch.took_s))
+        took = Timing(batch.began, batch.began + batch.took_s)
+        if batch.is_check:
+            self._desk.answered(jobs, batch.answers, took)
+        else:
+            self._deliver(jobs, batch.answers, took)
 
     def let_go(self, batch: Batch) -> None:
         """Nobody waits for one of its requests any more. If nobody waits for any, it is interrupted, and the next one need not wait
@@ -249,10 +272,3 @@ class Batcher:
         if self._batch is batch:
             self._batch = None
             self.run()
-
-    def _count(self, answers: Sequence[Answer], seconds: float) -> None:
-        if answers:
-            self._pace.took(seconds)
-        if len(answers) > 1:
-            self.batches += 1
-            self.joined += len(answers)

@@ -136,11 +136,12 @@ class Job(Execution):
 class Timing:
     """When an execution began and how long it took, for the meta of its answers."""
 
-    __slots__ = ("_began", "_took")
+    __slots__ = ("_began", "_took", "seconds")
 
     def __init__(self, began: float, ended: float) -> None:
         self._began = began
-        self._took = f',"execute_us":{int((ended - began) * 1e6)}'
+        self.seconds = ended - began
+        self._took = f',"execute_us":{int(self.seconds * 1e6)}'
 
     def of(self, job: Job) -> str:
         """That part of the meta."""

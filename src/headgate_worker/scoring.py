@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+import time
 import traceback
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
@@ -29,6 +30,8 @@ _CANNOT_STREAM = (
     " register a model that implements predict_stream."
 )
 _OFF = "{} is off until the replica is replaced; the answers that were compared are MLflow's."
+_CHECKS_SHARE = 0.02
+"""Of the time, at most, that comparing with MLflow takes: its way may be a thousand times as long as the fast one."""
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -106,6 +109,7 @@ class Scorer:
         self._fast: Optional[FastPath] = None
         self._check_every = max(1, int(1.0 / checked_fraction)) if checked_fraction > 0 else 0
         self._unchecked = 0
+        self._check_after = 0.0
         self.mismatches = 0
         """Answers of a fast path that differed from MLflow's."""
 
@@ -132,6 +136,21 @@ class Scorer:
 
     def answer(self, batch: Sequence[Rows]) -> List[Answer]:
         """One answer each, in the same order; several at once only with equal keys, and when it `joins`. Only `Cancelled` gets out."""
+        answers = self.answer_unchecked(batch)
+        return self.checked(batch, answers) if self.wants_check(len(batch)) else answers
+
+    def wants_check(self, requests: int) -> bool:
+        """Whether so many more answers of `answer_unchecked` make it time to have them `checked`."""
+        if not self._check_every or not self.is_native:
+            return False
+        self._unchecked += requests
+        if self._unchecked < self._check_every or (self._check_every > 1 and time.monotonic() < self._check_after):
+            return False
+        self._unchecked = 0
+        return True
+
+    def answer_unchecked(self, batch: Sequence[Rows]) -> List[Answer]:
+        """As `answer`, but never compared with MLflow's."""
         fast = self._fast
         if fast is None:
             return [self._whole(rows) for rows in batch]
@@ -141,10 +160,6 @@ class Scorer:
         if answers is None:
             # Whatever it was, each request finds out for itself, and gets the message it would have got alone.
             return [self._whole(rows) if fast.is_native else self._alone(fast, rows) for rows in batch]
-        if fast.is_native and self._check_every:
-            self._unchecked += len(batch)
-            if self._unchecked >= self._check_every:
-                return self._checked(fast, batch, answers)
         return answers
 
     def _fast_answers(self, fast: FastPath, batch: Sequence[Rows]) -> Optional[List[Answer]]:
@@ -169,11 +184,16 @@ class Scorer:
         except BaseException:
             return None
 
-    def _checked(self, fast: FastPath, batch: Sequence[Rows], answers: List[Answer]) -> List[Answer]:
-        """The answers, one of them compared with MLflow's. If it differs, what made the difference is over: joining, or the fast
+    def checked(self, batch: Sequence[Rows], answers: List[Answer]) -> List[Answer]:
+        """The answers, the first compared with MLflow's. If it differs, what made the difference is over: joining, or the fast
         path; and all answers are MLflow's."""
-        self._unchecked = 0
+        fast = self._fast
+        if fast is None:
+            return answers
+        began = time.monotonic()
         theirs = self._whole(batch[0])
+        ended = time.monotonic()
+        self._check_after = ended + (ended - began) / _CHECKS_SHARE
         if same(theirs, answers[0], fast.is_ordered):
             return answers
         self.mismatches += 1

@@ -27,10 +27,19 @@ class Scorer:
     def __init__(self, *, joins: bool = True, is_native: bool = True) -> None:
         self.joins, self.is_native = joins, is_native
         self.calls: list[list[int]] = []
+        self.wants = False
+        self.compared: list[list[int]] = []
         self.during: Callable[[], None] = lambda: None
         """Called while it predicts."""
 
-    def answer(self, batch: Sequence[Rows]) -> list[Answer]:
+    def wants_check(self, requests: int) -> bool:
+        return self.wants
+
+    def checked(self, batch: Sequence[Rows], answers: list[Answer]) -> list[Answer]:
+        self.compared.append([rows.values for rows in batch])
+        return [Answer(200, "application/json", answer.body + b" checked") for answer in answers]
+
+    def answer_unchecked(self, batch: Sequence[Rows]) -> list[Answer]:
         self.calls.append([rows.values for rows in batch])
         self.during()
         return [Answer(200, "application/json", b"%d" % rows.values) for rows in batch]
@@ -344,6 +353,38 @@ def test_a_fault_of_the_scorer_is_over_for_each_request_and_the_loop_goes_on() -
     scene.scorer.during = lambda: None
     scene.ask(job(3))
     assert scene.desk.answers[3] == b"3"
+
+
+@pytest.mark.parametrize("is_native", [True, False])
+def test_only_the_request_that_is_compared_with_mlflow_waits_for_it(is_native: bool) -> None:
+    scene = Scene(Scorer(is_native=is_native))
+    if is_native:
+        scene.prove_quick()
+    scene.scorer.wants = True
+    scene.ask(job(1), job(2), job(3))
+    if not is_native:
+        scene.finish()
+    scene.scorer.wants = False
+    assert {2, 3} <= scene.desk.answers.keys() and 1 not in scene.desk.answers
+    # Others need not wait for the comparison.
+    scene.ask(job(4))
+    if not is_native:
+        check = scene.desk.executions.pop(0)
+        scene.finish()
+        scene.desk.executions.append(check)
+    assert scene.desk.answers[4] == b"4"
+    scene.finish()
+    assert scene.desk.answers[1] == b"1 checked"
+    assert scene.scorer.compared == [[1, 2, 3]]
+    assert sorted(scene.desk.over) == [1, 2, 3, 4]
+
+
+def test_without_a_thread_nothing_is_compared() -> None:
+    scene = Scene(Scorer())
+    scene.prove_quick()
+    scene.scorer.wants, scene.desk.has_threads = True, False
+    scene.ask(job(1))
+    assert scene.desk.answers[1] == b"1"
 
 
 def test_when_the_fast_path_is_switched_off_what_waits_goes_to_threads() -> None:
