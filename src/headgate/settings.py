@@ -65,6 +65,8 @@ class ReplicaSettings:
     """Fork replicas from a warmed process per environment instead of starting each from nothing."""
     zygote_limit: int = 16
     """Most warmed processes kept alive; the least recently used ends first."""
+    zygotes_ahead: int = 2
+    """Warmed processes started with the server, for the environments used last; 0 starts each when it is first needed."""
     batch_requests: int = 64
     """Most requests that one prediction answers together. Only models for which that is proven to change nothing, or whose
     environment variable `HEADGATE_BATCHING` is `on`, do so; nobody waits for others to come. 1 switches it off."""

@@ -107,6 +107,7 @@ class Agent:
         self._watch_lifeline()
         self._tasks = [asyncio.create_task(self._watch_stop()), asyncio.create_task(self._collect())]
         await self._control.open()
+        self.zygotes.start_ahead()
         logger.info("agent ready at %s", self.config.socket_path)
         self._changed()
 

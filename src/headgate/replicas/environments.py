@@ -7,6 +7,7 @@ An environment is the folder `<root>/<key>`; it exists if and only if its `state
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -103,6 +104,19 @@ class Environments:
             return 0.0
         taken, known.build_ms = known.build_ms, 0.0
         return taken
+
+    def note_use(self, key: str) -> None:
+        """A replica is started in it. Remembered on disk, for `last_used` of a later agent."""
+        with contextlib.suppress(OSError):  # not learned yet
+            os.utime(self.warm_modules(key))
+
+    def last_used(self, count: int) -> list[str]:
+        """READY environments that replicas were started in, the one used last first; those whose zygote knows what to import."""
+        used: dict[str, float] = {}
+        for key in self._known:
+            with contextlib.suppress(OSError):
+                used[key] = self.warm_modules(key).stat().st_mtime
+        return sorted(filter(self.is_ready, used), key=lambda key: -used[key])[: max(0, count)]
 
     def warm_modules(self, key: str) -> Path:
         """File with the modules its zygote imports."""

@@ -138,6 +138,7 @@ class ReplicaLife:
             raise LaunchFailed(f"its environment {self.spec.environment_key} is not ready")
         key = self.spec.environment_key
         told = specification(self.around.config, self.spec, self.folder)
+        environments.note_use(key)
         told["wants_modules"] = not environments.warm_modules(key).exists()
         told["phases_ms"] = {"environment": environments.take_build_ms(key)}
         self.folder.write_specification(told)

@@ -100,6 +100,17 @@ class ZygotePool:
             raise
         return True
 
+    def start_ahead(self) -> None:
+        """Starts those of the environments used last, so that the first requests to a new house find them warm."""
+        settings = self.config.replicas
+        taken = {seat.environment_key for seat in self._seats.values()}
+        count = min(settings.zygotes_ahead, settings.zygote_limit) if settings.zygotes else 0
+        for key in self.environments.last_used(count):
+            if key not in taken:
+                name = _name(key, {})
+                self._seats[name] = _Seat(name, key, "", {})
+                self._run(self._warm(self._seats[name]))
+
     def keep_warm(self, spec: ReplicaSpec) -> None:
         """Starts the zygote for such a replica without waiting, e.g. after one died or an agent took over."""
         if self.config.replicas.zygotes and self.environments.is_ready(spec.environment_key):
