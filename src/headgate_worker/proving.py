@@ -117,7 +117,7 @@ def _shape(frame: Any) -> Tuple[Any, ...]:
         type(index),
         list(index),
         kinds,
-        repr(frame.to_dict("list")),
+        repr(frame.to_numpy().tolist()),
     )
 
 
