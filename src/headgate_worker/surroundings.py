@@ -25,6 +25,8 @@ _DEFAULTS = {
     "_MLFLOW_IS_IN_SERVING_ENVIRONMENT": "true",
     # Its telemetry starts threads, which forbid forking, and calls home.
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Arrow's own allocator begins with huge pages, megabytes in each of many small processes; pandas 3 uses it for a few strings.
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
 _OOM_VICTIM = "500"
 
