@@ -137,6 +137,7 @@ def worker(folder: Path, model: Path, arguments: argparse.Namespace) -> Iterator
     """A worker process that is READY: its pid and the path of its socket."""
     paths = {f"{name}_path": str(folder / name) for name in ("socket", "status", "log")}
     spec = {"replica": "bench", "model_path": str(model), "slots": arguments.slots, **paths}
+    spec["environment_vars"] = dict(each.split("=", 1) for each in arguments.variable)
     (folder / "spec.json").write_text(json.dumps(spec))
     program = PROFILED.format(arguments.profile) if arguments.profile else RUN
     process = subprocess.Popen([sys.executable, "-I", "-W", "ignore", "-c", program, str(folder / "spec.json")])
@@ -189,6 +190,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--body", type=Path)
+    parser.add_argument("--variable", action="append", default=[], metavar="NAME=VALUE", help="of the served entity")
     parser.add_argument("--profile", default="", help="write a profile of the worker to this file")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hgb") as name:
