@@ -158,7 +158,7 @@ def asleep(house: House, work: Work, sizes: Sizes, empty: Memory) -> dict[str, A
     show(f"{sizes.asleep} asleep, after the lists", memory)
     growth = {role: memory.of(role).rss_mb - empty.of(role).rss_mb for role in ("server", "control", "agent")}
     print(f"  RSS grew by {growth} MB; server {_passes(growth['server'] <= GROWTH_LIMIT_MB)}")
-    idle = idle_cpu(house)
+    idle, client = idle_cpu(house), Client(house)  # the connection of before may be closed by now: it had nothing to do
     print(f"  /metrics {metrics_ms:.0f} ms; idle CPU, per cent of a core: {idle}")
     wakes = [client.predict(name, work) * 1e3 for name in names[:: max(1, len(names) // WAKES)][:WAKES]]
     print(f"  wake: median {median(wakes):.0f} ms, first {wakes[0]:.0f} ms, slowest {max(wakes):.0f} ms")
