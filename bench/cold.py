@@ -133,21 +133,27 @@ def main() -> None:
     given = parser.parse_args()
     work = Work.read(trained(), "light")
     began = time.monotonic()
+    rows: list[Row] = []
+
+    def add(row: Row) -> None:
+        print(row, file=sys.stderr, flush=True)
+        rows.append(row)
+
     with House(log_of("cold"), HEADGATE_SCALING_IDLE_S=str(IDLE_S), HEADGATE_SCALING_DOWN_WINDOW_S="1") as house:
         house.register(work.folder, MODEL)
         client = Client(house)
         names = [f"cold-{number}" for number in range(ENDPOINTS)]
-        rows = [Row("create → READY, environment built from warm wheels", [client.create(names[0])], (10_000, None))]
+        add(Row("create → READY, environment built from warm wheels", [client.create(names[0])], (10_000, None)))
         rest(house)
         created = [client.create(name) for name in [*names[1:], *(f"more-{n}" for n in range(CREATES - ENDPOINTS + 1))]]
-        rows.append(Row("create → READY, environment cached, zygote warm", created, (2000, None)))
+        add(Row("create → READY, environment cached, zygote warm", created, (2000, None)))
         rest(house)
         woken = [wake(client, names[number % ENDPOINTS], work) for number in range(given.wakes)]
-        rows.append(Row("request to a sleeping endpoint, zygote warm", [took for took, _ in woken], (150, 400)))
+        add(Row("request to a sleeping endpoint, zygote warm", [took for took, _ in woken], (150, 400)))
         cold = [cold_wake(house, client, names[0], work) for _ in range(given.restarts)]
-        rows.append(Row("request to a sleeping endpoint, zygote cold", [took for took, _ in cold], (3000, None)))
+        add(Row("request to a sleeping endpoint, zygote cold", [took for took, _ in cold], (3000, None)))
         fresh = [cold_create(house, client, f"fresh-{number}") for number in range(given.restarts)]
-        rows.append(Row("create → READY, environment cached, zygote cold", fresh, (2000, None)))
+        add(Row("create → READY, environment cached, zygote cold", fresh, (2000, None)))
     tell(rows, {"warm": [told for _, told in woken], "cold": [told for _, told in cold]})
     write(given.json, rows, {"warm": woken, "cold": cold})
     print(f"took {time.monotonic() - began:.0f} s", file=sys.stderr)

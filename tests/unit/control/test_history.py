@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from tests.unit.control.worlds import entity, load, replica
 
 from headgate.control.history import History
-from headgate.control.pace import Pace
 from headgate.domain.replica import ReplicaState
 
 READY, STARTING, DRAINING = ReplicaState.READY, ReplicaState.STARTING, ReplicaState.DRAINING
@@ -61,17 +60,3 @@ def test_environments_of_forgotten_endpoints_are_forgotten() -> None:
     history.note_ensured("e2", "k", 2)
     history.forget_endpoints(frozenset({"e2"}))
     assert history.past().ensured == {("e2", "k"): 2}
-
-
-def test_laps_come_at_once_after_quiet_and_evenly_in_a_storm() -> None:
-    pace = Pace(burst=3, per_s=10)
-    assert [_lap(pace, 100.0) for _ in range(4)] == [0, 0, 0, 0]
-    assert round(_lap(pace, 100.0), 6) == 0.1
-    assert round(_lap(pace, 100.1), 6) == 0.1
-    assert _lap(pace, 200.0) == 0
-
-
-def _lap(pace: Pace, now_s: float) -> float:
-    delay_s = pace.delay_s(now_s)
-    pace.count(now_s + delay_s)
-    return delay_s
