@@ -187,8 +187,6 @@ class RowsDecoder:
 
     def _records(self, value: Any) -> Sequence[Sequence[Any]]:
         _check_kind(value, dict)
-        if all(map(self._names.__eq__, map(list, value))):
-            return list(map(list, map(dict.values, value)))
         if set(map(len, value)) != {self._width}:
             raise ValueError("other columns")
         return list(map(self._pick, value))

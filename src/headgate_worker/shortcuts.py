@@ -7,12 +7,13 @@ compares it with the library before it is used. Knows classes by their names: im
 
 from __future__ import annotations
 
+import sys
 from typing import AbstractSet, Any, Callable, List, Optional, Tuple
 
 Predict = Callable[[Any], Any]
 FLOAT32_MAX = 3.4028234e38
 LARGE_ROWS = 2048
-"""From here on the library's own way costs no more, and may use several cores."""
+"""From here on the library's own way costs no more where it uses several cores."""
 _LINEAR_CLASSIFIERS = frozenset(
     {
         "LogisticRegression",
@@ -56,10 +57,12 @@ def shortcut(estimator: Any) -> Optional[Predict]:
     if compute is None:
         return None
     largest, magnitude = numpy.maximum.reduce, numpy.abs
+    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    most = sys.maxsize if getattr(last, "n_jobs", None) in (None, 1) else LARGE_ROWS
 
     def predict(array: Any) -> Any:
         # One comparison finds NaN, infinities and what 32 bits cannot hold.
-        if len(array) >= LARGE_ROWS or not largest(magnitude(array), axis=None) <= FLOAT32_MAX:
+        if len(array) >= most or not largest(magnitude(array), axis=None) <= FLOAT32_MAX:
             return None
         return compute(array)
 
