@@ -1,21 +1,25 @@
 """CPU the gateway spends on one request: a real server process, a trivial worker behind it, a load generator, all on this machine.
 
-    PYTHONPATH=src python bench/gateway_cpu.py [connections] [seconds] [body bytes]
+    PYTHONPATH=src python bench/gateway_cpu.py [--general] [--split] [--profile FILE] [connections] [seconds] [body bytes]
 
-Prints requests per second, latency, and the server process's CPU per request (everything but worker and client).
+Prints requests per second, latency, what of the median is the gateway's, and the server process's CPU per request (everything
+but worker and client). `--general` sends everything through ASGI tasks, `--split` sends heads and bodies apart, as most
+HTTP clients of Python do.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
 import multiprocessing
 import os
 import random
 import socket
-import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httptools
@@ -35,6 +39,7 @@ from headgate_worker import protocol
 
 TOKEN = "bench-token"
 _REPLY = b'{"status":200,"content_type":"application/json","queue_us":5,"execute_us":20}'
+_REQUEST = b'{"content_type":"application/json","request_id":"r","deadline_ms":1000}'
 _BODY = b'{"predictions": [1]}'
 
 
@@ -72,7 +77,7 @@ async def no_api(scope: dict, receive: object, send: object) -> None:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def run_server(listener: socket.socket, folder: str, profile: str) -> None:
+def run_server(listener: socket.socket, folder: str, given: argparse.Namespace) -> None:
     replica = ReplicaAddress("r", f"unix:{folder}/worker.sock", 64)
     entity = EntityRoute("churn-1", "main.default.churn", "1", "key", 100, 64, (replica,))
     table = RoutingTable(1, {"churn": EndpointRoute("id", "churn", "READY", (entity,))})
@@ -99,7 +104,7 @@ def run_server(listener: socket.socket, folder: str, profile: str) -> None:
     config = uvicorn.Config(
         front,
         loop="uvloop",
-        http=http.OneWriteProtocol if os.environ.get("GENERAL") else http.protocol(gateway.routes),
+        http=http.OneWriteProtocol if given.general else http.protocol(gateway.routes),
         ws="none",
         log_config=None,
         access_log=False,
@@ -107,7 +112,7 @@ def run_server(listener: socket.socket, folder: str, profile: str) -> None:
         date_header=False,
         proxy_headers=False,
     )
-    if profile:
+    if given.profile:
         import cProfile
         import signal
 
@@ -117,16 +122,16 @@ def run_server(listener: socket.socket, folder: str, profile: str) -> None:
         profiler.enable()
         uvicorn.Server(config).run(sockets=[listener])
         profiler.disable()
-        profiler.dump_stats(profile)
+        profiler.dump_stats(given.profile)
     else:
         uvicorn.Server(config).run(sockets=[listener])
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive client that sends the next request when the answer to the last is complete."""
+    """One keep-alive client that sends the next request, in its parts, when the answer to the last is complete."""
 
-    def __init__(self, request: bytes, latencies: list[float], stop: asyncio.Event) -> None:
-        self._request, self._latencies, self._stop = request, latencies, stop
+    def __init__(self, parts: list[bytes], latencies: list[float], stop: asyncio.Event) -> None:
+        self._parts, self._latencies, self._stop = parts, latencies, stop
         self._parser = httptools.HttpResponseParser(self)
         self.finished = asyncio.get_running_loop().create_future()
 
@@ -136,13 +141,17 @@ class Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         self._began = time.perf_counter()
-        self._transport.write(self._request)  # type: ignore[attr-defined]
+        for part in self._parts:
+            self._transport.write(part)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
     def on_message_complete(self) -> None:
         assert self._parser.get_status_code() == 200, self._parser.get_status_code()
+        self._answered()
+
+    def _answered(self) -> None:
         self._latencies.append(time.perf_counter() - self._began)
         if self._stop.is_set():
             self.finished.set_result(None)
@@ -151,19 +160,37 @@ class Connection(asyncio.Protocol):
             self._send()
 
 
-async def load(port: int, connections: int, seconds: float, body: bytes) -> list[float]:
+class Straight(Connection):
+    """The same to the worker, in its own protocol: what there is without a gateway."""
+
+    def __init__(self, parts: list[bytes], latencies: list[float], stop: asyncio.Event) -> None:
+        super().__init__(parts, latencies, stop)
+        self._decoder = protocol.Decoder()
+
+    def data_received(self, data: bytes) -> None:
+        for _ in self._decoder.split(data):
+            self._answered()
+
+
+def http_request(port: int, body: bytes, *, split: bool) -> list[bytes]:
     head = (
         f"POST /serving-endpoints/churn/invocations HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {TOKEN}\r\n"
         f"content-type: application/json\r\nuser-agent: bench\r\naccept: */*\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
+    ).encode()
+    return [head, body] if split else [head + body]
+
+
+async def load(make: Callable[..., Connection], address: int | str, connections: int, seconds: float) -> list[float]:
+    """`make(latencies, stop)` for every connection to a port or a Unix socket. Latencies, sorted."""
     latencies: list[float] = []
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     clients = []
     for _ in range(connections):
-        _, client = await loop.create_connection(
-            lambda: Connection(head.encode() + body, latencies, stop), "127.0.0.1", port
-        )
+        if isinstance(address, int):
+            _, client = await loop.create_connection(lambda: make(latencies, stop), "127.0.0.1", address)
+        else:
+            _, client = await loop.create_unix_connection(lambda: make(latencies, stop), address)
         clients.append(client)
     await asyncio.sleep(seconds)
     stop.set()
@@ -190,29 +217,46 @@ def wait_until_up(port: int) -> None:
     raise SystemExit("the server did not come up")
 
 
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--general", action="store_true")
+    parser.add_argument("--split", action="store_true")
+    parser.add_argument("--profile", default="")
+    parser.add_argument("connections", nargs="?", type=int, default=32)
+    parser.add_argument("seconds", nargs="?", type=float, default=5)
+    parser.add_argument("size", nargs="?", type=int, default=150)
+    return parser.parse_args()
+
+
 def main() -> None:
-    connections, seconds, size = (int(value) for value in (sys.argv[1:4] + ["32", "5", "150"][len(sys.argv) - 1 :]))
+    given = parse()
+    connections, body = given.connections, b"x" * given.size
     context = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() as folder:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
         listener.listen(1024)
-        port = listener.getsockname()[1]
-        worker = context.Process(target=run_worker, args=(f"{folder}/worker.sock",), daemon=True)
-        server = context.Process(target=run_server, args=(listener, folder, os.environ.get("PROFILE", "")))
+        port, path = listener.getsockname()[1], f"{folder}/worker.sock"
+        worker = context.Process(target=run_worker, args=(path,), daemon=True)
+        server = context.Process(target=run_server, args=(listener, folder, given))
         worker.start()
         server.start()
         wait_until_up(port)
-        uvloop.run(load(port, connections, 1, b"x" * size))
+        parts = http_request(port, body, split=given.split)
+        make = partial(Connection, parts)
+        uvloop.run(load(make, port, connections, 1))
         before = cpu_s(server.pid)
         began = time.monotonic()
-        latencies = uvloop.run(load(port, connections, seconds, b"x" * size))
+        latencies = uvloop.run(load(make, port, connections, given.seconds))
         elapsed, spent = time.monotonic() - began, cpu_s(server.pid) - before
+        frame = protocol.encode_with_meta(protocol.REQUEST, 1, _REQUEST, body)
+        straight = uvloop.run(load(partial(Straight, [frame]), path, connections, 1))
         count = len(latencies)
+        median = latencies[count // 2]
         print(
-            f"connections {connections}, body {size} B: {count / elapsed:,.0f} requests/s, "
-            f"p50 {latencies[count // 2] * 1e3:.2f} ms, p99 {latencies[count * 99 // 100] * 1e3:.2f} ms, "
-            f"server CPU {spent / count * 1e6:.0f} µs/request"
+            f"connections {connections}, body {given.size} B: {count / elapsed:,.0f} requests/s, "
+            f"p50 {median * 1e3:.2f} ms (the gateway's {(median - straight[len(straight) // 2]) * 1e3:.2f}), "
+            f"p99 {latencies[count * 99 // 100] * 1e3:.2f} ms, server CPU {spent / count * 1e6:.0f} µs/request"
         )
         server.terminate()
         server.join(15)
