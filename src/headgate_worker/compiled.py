@@ -54,6 +54,10 @@ class Layout:
         form = f"{self.width}{self.codes[0]}" if self.is_uniform else self.codes
         self._row = None if self.is_text else struct.Struct("=" + form)
         self._checked = [(number, code) for number, code in enumerate(self.codes) if code in "?f"]
+        self.pack_row: Optional[Callable[..., bytes]] = (
+            self._row.pack if self._row is not None and not self._checked else None
+        )
+        """Packs one row whose values struct checks sufficiently; None when there is more to check."""
 
     def pack(self, rows: Sequence[Sequence[Any]]) -> Any:
         """Rows of `width` values each → bytes; with text, one packed column each: bytes, or a list of str. Raises one of
@@ -145,7 +149,7 @@ class RowsDecoder:
         self._parse = parser(exact=False)
         self._by_format: Dict[str, Callable[[Any], Tuple[int, Any]]] = {
             "dataframe_split": lambda value: self._packed(self._split(value)),
-            "dataframe_records": lambda value: self._packed(self._records(value)),
+            "dataframe_records": self._packed_records,
             "inputs": self._inputs,
             "instances": self._instances,
         }
@@ -190,6 +194,15 @@ class RowsDecoder:
         if set(map(len, value)) != {self._width}:
             raise ValueError("other columns")
         return list(map(self._pick, value))
+
+    def _packed_records(self, value: Any) -> Tuple[int, Any]:
+        if type(value) is list and len(value) >= _MANY and self.layout.pack_row is not None:
+            try:  # without keeping a second copy of all values
+                if set(map(type, value)) == {dict} and set(map(len, value)) == {self._width}:
+                    return len(value), b"".join(starmap(self.layout.pack_row, map(self._pick, value)))
+            except struct.error:
+                pass
+        return self._packed(self._records(value))
 
     def _matrix(self, value: Any) -> Tuple[int, Any]:
         _check_kind(value, list)
