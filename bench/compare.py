@@ -13,6 +13,7 @@ import json
 import math
 import os
 import platform
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -53,6 +54,7 @@ def main() -> int:
     """Exit code 1 when a server failed a request; a missed target is only printed."""
     wanted = _options()
     wrk.check_installed()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped then, too
     models = trained()
     measured: list[Measurement] = []
     memory: dict[str, float] = {}

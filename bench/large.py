@@ -12,7 +12,9 @@ import http.client
 import json
 import math
 import random
+import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.large", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped then, too
     models = trained()
     print(
         "| body | MB | in process, ms | through the server, ms | ratio | limit |\n| --- | ---: | ---: | ---: | ---: | ---: |"
