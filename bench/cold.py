@@ -33,6 +33,7 @@ RESULTS = Path(__file__).parent / "results"
 ENDPOINTS, IDLE_S, CREATES, ATTEMPTS = 8, 1.0, 9, 10
 LOOK_EVERY_S = 0.01
 READY_DEADLINE_S = 300.0
+REST_DEADLINE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +164,13 @@ def main() -> None:
 
 
 def rest(house: House) -> None:
-    """Until nothing is built, compiled or started in the background any more."""
-    wait_until(lambda: not by_role(house.process.pids).of("other").processes, "background work is done")
-    house.process.wait_until_idle()
+    """Until nothing is built, compiled or started in the background any more, or the machine is too busy for that."""
+    deadline = time.monotonic() + REST_DEADLINE_S
+    while by_role(house.process.pids).of("other").processes:
+        if time.monotonic() > deadline:
+            print("background work goes on: the numbers that follow are too high", file=sys.stderr, flush=True)
+            return
+        time.sleep(0.2)
 
 
 def wake(client: Client, name: str, work: Work) -> tuple[float, dict[str, float]]:
