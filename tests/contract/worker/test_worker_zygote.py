@@ -189,6 +189,7 @@ def test_a_zygote_learns_more_modules_and_forks_meanwhile(
         worker.end()
     told = zygote.fork(worker_spec(short_folder, short_folder / "no_model", replica="after"))
     assert told["op"] == "forked", told
+    assert zygote.exit_status(told["pid"]) == 1  # it writes into the folder until it has failed
 
 
 def test_a_zygote_that_has_learned_a_thread_refuses_to_fork(make: Make, tmp_path: Path, short_folder: Path) -> None:
