@@ -26,7 +26,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What wrk saw. Latencies are those of a closed loop, not corrected for coordinated omission."""
+    """What wrk saw. Its loop is closed; it adds to the latencies what requests would have seen that a stall kept from being sent."""
 
     requests: int
     requests_per_s: float
