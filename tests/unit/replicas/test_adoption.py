@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -121,6 +122,15 @@ def test_nobody_outlives_the_supervisor(housed):
     asyncio.run(scenario())
 
 
+def a_process_begun_after(ticks: int) -> subprocess.Popen[bytes]:
+    """The kernel's clock ticks a hundred times a second, and a replica may have come and gone within one of them."""
+    while True:
+        process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        if processes.start_ticks(process.pid) > ticks:
+            return process
+        process.communicate(b"\n")
+
+
 def test_a_pid_that_is_another_process_by_now_is_left_alone(housed):
     config, _ = housed
 
@@ -133,8 +143,8 @@ def test_a_pid_that_is_another_process_by_now_is_left_alone(housed):
             process.wait()
             os.kill(found.pid, signal.SIGKILL)
             await until(lambda: not processes.start_ticks(found.pid))
-        bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
         record = config.replica_folders / "r1" / "record.json"
+        bystander = a_process_begun_after(json.loads(record.read_text())["start_ticks"])
         record.write_text(record.read_text().replace(f'"pid": {found.pid}', f'"pid": {bystander.pid}'))
         async with running(config) as client:
             assert not (await client.observe()).replicas
