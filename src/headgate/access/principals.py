@@ -11,6 +11,13 @@ from dataclasses import dataclass
 
 from headgate import errors
 
+USER = "user"
+SERVICE_PRINCIPAL = "service_principal"
+
+TOKEN = "token"
+OAUTH = "oauth"
+SESSION = "session"
+
 _REMEMBERED = 1024
 _HOW = "Send the header `Authorization: Bearer <token>`; `headgate serve` keeps the administrator's token in data_dir/admin-token."
 
@@ -22,7 +29,19 @@ class Principal:
     id: str
     """Digits, as SCIM shows it."""
     user_name: str
+    """Of a user; the application id of a service principal."""
     admin: bool
+    kind: str = USER
+    """`USER` or `SERVICE_PRINCIPAL`."""
+    display_name: str = ""
+    groups: frozenset[str] = frozenset()
+    """Ids of the groups it is in, also through other groups."""
+    keys: frozenset[str] = frozenset()
+    """Its own id and those of its groups: what a grant to it can name."""
+    credential: str = TOKEN
+    """What it showed: `TOKEN` (a personal access token), `OAUTH` or `SESSION` (a browser's cookie)."""
+    endpoint_id: str | None = None
+    """Set when what it showed is good for querying this one endpoint only."""
 
 
 class Authenticator:

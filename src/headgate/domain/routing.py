@@ -43,6 +43,12 @@ class EndpointRoute:
     entities: tuple[EntityRoute, ...] = ()
     message: str = ""
     """Why it is NOT_READY."""
+    route_optimized: bool = False
+    """Takes requests with OAuth tokens only, on its own path."""
+    queriers: frozenset[str] = frozenset()
+    """Ids of users, groups and service principals with CAN_QUERY or more."""
+    viewers: frozenset[str] = frozenset()
+    """Those with CAN_VIEW or more: they may know that it exists."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
+from headgate.domain import grants as granted
 from headgate.domain.endpoint import EndpointConfig
 from headgate.domain.replica import ReplicaState
 from headgate.domain.routing import EndpointRoute, EntityRoute, ReplicaAddress, RoutingTable
-from headgate.store import tables
+from headgate.store import grants, tables
 from headgate.store.database import Database, revision_within
 
 _E = tables.endpoints
@@ -41,15 +42,18 @@ class RoutingReader:
         with self._database.read() as connection:
             revision = revision_within(connection, "routing")
             replicas, problems = _replicas(connection)
+            held = grants.of_kind_within(connection, granted.ENDPOINT)
             endpoints = connection.execute(_ENDPOINTS).all()
             self._entities = self._known(connection, {(row[0], row[3]) for row in endpoints if row[3] is not None})
         routes = {}
-        for endpoint_id, name, stopped, serving, message in endpoints:  # attributes of rows are slow
+        for endpoint_id, name, stopped, serving, optimized, message in endpoints:  # attributes of rows are slow
             bare = self._entities.get((endpoint_id, serving))
             state = "STOPPED" if stopped else "NOT_READY" if bare is None else "READY"
             shown = bare if bare and not stopped else ()
             entities = tuple([_with_replicas(entity, replicas, problems) for entity in shown])
-            route = EndpointRoute(endpoint_id, name, state, entities, message or "")
+            own = held.get(endpoint_id, {})
+            queriers, viewers = (granted.grantees(own, level) for level in (granted.CAN_QUERY, granted.CAN_VIEW))
+            route = EndpointRoute(endpoint_id, name, state, entities, message or "", bool(optimized), queriers, viewers)
             before = self._routes.get(name)
             routes[name] = before if before == route else route  # one object for what stays, not one per table
         self._routes = routes
@@ -72,7 +76,7 @@ def read(database: Database) -> RoutingTable:
 
 # Not the config, which is long.
 _ENDPOINTS = (
-    sa.select(_E.c.id, _E.c.name, _E.c.stopped, _E.c.serving_generation, _G.c.message)
+    sa.select(_E.c.id, _E.c.name, _E.c.stopped, _E.c.serving_generation, _E.c.route_optimized, _G.c.message)
     .select_from(_E.outerjoin(_G, sa.and_(_G.c.endpoint_id == _E.c.id, _G.c.number == _E.c.wanted_generation)))
     .where(_E.c.deleted_at.is_(None))
     .order_by(_E.c.name)

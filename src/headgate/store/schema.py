@@ -7,7 +7,20 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
+from headgate.store import (
+    audit_tables,
+    grant_tables,
+    identity_tables,
+    oauth_tables,
+    registry_tables,
+    secret_tables,
+    tables,
+)
 from headgate.store.database import Database
+
+# Importing them adds their tables to the one metadata.
+EVERY = (tables, registry_tables, identity_tables, oauth_tables, grant_tables, secret_tables, audit_tables)
+metadata = tables.metadata
 
 FOLDER = Path(__file__).parent / "migrations"
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from headgate.store import registry_tables, schema, tables
+from headgate.store import schema
 from headgate.store.database import Database
-
-assert registry_tables
 
 
 def test_the_migrations_lead_to_the_tables_of_the_code(database: Database) -> None:
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, tables.metadata) == []
+        assert compare_metadata(context, schema.metadata) == []
 
 
 def test_upgrading_twice_changes_nothing(database: Database) -> None:

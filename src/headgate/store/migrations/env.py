@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from alembic import context
 
-from headgate.store import registry_tables, tables
-
-assert registry_tables  # importing it adds its tables to the metadata
+from headgate.store import schema
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=tables.metadata,
+    target_metadata=schema.metadata,
     render_as_batch=True,
 )
 with context.begin_transaction():

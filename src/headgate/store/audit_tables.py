@@ -1,0 +1,1 @@
+"""Tables of the audit log, on the same metadata as `tables`. Pure data. Timestamps are milliseconds since the epoch."""

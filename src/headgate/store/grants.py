@@ -1,0 +1,96 @@
+"""Grants: who may do what with what. Written by the API; read by it and, for endpoints, with the routing table."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import sqlalchemy as sa
+
+from headgate.domain.grants import ENDPOINT, Held, Securable
+from headgate.store import grant_tables
+from headgate.store.database import Database
+
+_G = grant_tables.grants
+
+
+class Grants:
+    """Repository of grants. Every method is one transaction; functions below it work inside somebody else's."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, securable: Securable) -> Held:
+        """Everything granted on one securable."""
+        with self._database.read() as connection:
+            return of_within(connection, securable)
+
+    def of_kind(self, kind: str) -> Mapping[str, Held]:
+        """Securable id -> what is granted on it, for all of a kind that have any grant."""
+        with self._database.read() as connection:
+            return of_kind_within(connection, kind)
+
+    def replace(self, securable: Securable, held: Mapping[str, Iterable[str]]) -> None:
+        """These grants and no others."""
+        with self._database.write(*_topics(securable)) as connection:
+            replace_within(connection, securable, held)
+
+    def change(
+        self, securable: Securable, add: Mapping[str, Iterable[str]], remove: Mapping[str, Iterable[str]]
+    ) -> Held:
+        """Takes away, then grants; what there is then."""
+        with self._database.write(*_topics(securable)) as connection:
+            held: dict[str, set[str]] = defaultdict(set)
+            for grantee, privileges in of_within(connection, securable).items():
+                held[grantee] |= privileges
+            for grantee, gone in remove.items():
+                held[grantee] -= set(gone)
+            for grantee, more in add.items():
+                held[grantee] |= set(more)
+            replace_within(connection, securable, held)
+        return {grantee: frozenset(privileges) for grantee, privileges in held.items() if privileges}
+
+
+def of_within(connection: sa.Connection, securable: Securable) -> Held:
+    """As `Grants.of`."""
+    mine = sa.and_(_G.c.kind == securable.kind, _G.c.securable_id == securable.id)
+    rows = connection.execute(sa.select(_G.c.grantee_id, _G.c.privilege).where(mine))
+    return _held((grantee, privilege) for grantee, privilege in rows)
+
+
+def of_kind_within(connection: sa.Connection, kind: str) -> Mapping[str, Held]:
+    """As `Grants.of_kind`."""
+    pairs: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    query = sa.select(_G.c.securable_id, _G.c.grantee_id, _G.c.privilege).where(_G.c.kind == kind)
+    for securable_id, grantee, privilege in connection.execute(query):
+        pairs[securable_id].append((grantee, privilege))
+    return {securable_id: _held(own) for securable_id, own in pairs.items()}
+
+
+def replace_within(connection: sa.Connection, securable: Securable, held: Mapping[str, Iterable[str]]) -> None:
+    """As `Grants.replace`; with nothing, forgets the securable. Whoever changes an endpoint's announces `routing`."""
+    kind, securable_id = securable.kind, securable.id
+    connection.execute(sa.delete(_G).where(_G.c.kind == kind, _G.c.securable_id == securable_id))
+    rows = [
+        {"kind": kind, "securable_id": securable_id, "grantee_id": grantee, "privilege": privilege}
+        for grantee, privileges in held.items()
+        for privilege in sorted(set(privileges))
+    ]
+    if rows:
+        connection.execute(sa.insert(_G), rows)
+
+
+def forget_grantee_within(connection: sa.Connection, grantee: str) -> None:
+    """A principal is deleted: so is everything it was granted. Announce `routing` as well."""
+    connection.execute(sa.delete(_G).where(_G.c.grantee_id == grantee))
+
+
+def _topics(securable: Securable) -> tuple[str, ...]:
+    return ("routing",) if securable.kind == ENDPOINT else ()
+
+
+def _held(pairs: Iterable[tuple[str, str]]) -> Held:
+    found: dict[str, set[str]] = defaultdict(set)
+    for grantee, privilege in pairs:
+        found[grantee].add(privilege)
+    return {grantee: frozenset(privileges) for grantee, privileges in found.items()}

@@ -1,0 +1,1 @@
+"""Tables of principals, groups and access tokens, on the same metadata as `tables`. Pure data. Timestamps are milliseconds since the epoch."""
