@@ -38,8 +38,7 @@ class Securable:
 
 def highest_level(held: Held, keys: frozenset[str]) -> str | None:
     """The most that any of `keys` (a caller's id and groups) has on an endpoint; None: nothing."""
-    granted = {level for grantee, levels in held.items() if grantee in keys for level in levels}
-    return next((level for level in reversed(LEVELS) if level in granted), None)
+    return most(level for grantee, levels in held.items() if grantee in keys for level in levels)
 
 
 def includes(level: str | None, wanted: str) -> bool:
@@ -49,8 +48,9 @@ def includes(level: str | None, wanted: str) -> bool:
 
 def grantees(held: Held, wanted: str) -> frozenset[str]:
     """Who has at least `wanted` on an endpoint."""
-    return frozenset(grantee for grantee, levels in held.items() if includes(_most(levels), wanted))
+    return frozenset(grantee for grantee, levels in held.items() if includes(most(levels), wanted))
 
 
-def _most(levels: Iterable[str]) -> str | None:
+def most(levels: Iterable[str]) -> str | None:
+    """The one that includes the others; None when there is none."""
     return max(levels, key=LEVELS.index, default=None)

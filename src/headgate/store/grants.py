@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 import sqlalchemy as sa
 
 from headgate.domain.grants import ENDPOINT, Held, Securable
-from headgate.store import grant_tables
+from headgate.store import grant_tables, tables
 from headgate.store.database import Database
 
+_E = tables.endpoints
 _G = grant_tables.grants
 
 
@@ -29,6 +30,20 @@ class Grants:
         """Securable id -> what is granted on it, for all of a kind that have any grant."""
         with self._database.read() as connection:
             return of_kind_within(connection, kind)
+
+    def on_endpoint(self, endpoint_id: str, grantees: Iterable[str]) -> frozenset[str]:
+        """Levels that any of them was given on an endpoint."""
+        return self._levels(_E.c.id == endpoint_id, grantees)
+
+    def on_endpoint_named(self, name: str, grantees: Iterable[str]) -> frozenset[str]:
+        """The same by name. The one query is the same, and as long, for a name nobody has as for one they have nothing on."""
+        return self._levels(_E.c.name == name, grantees)
+
+    def _levels(self, which: sa.ColumnElement[bool], grantees: Iterable[str]) -> frozenset[str]:
+        granted = sa.and_(_G.c.kind == ENDPOINT, _G.c.securable_id == _E.c.id, _G.c.grantee_id.in_(sorted(grantees)))
+        query = sa.select(_G.c.privilege).select_from(_E.join(_G, granted)).where(which, _E.c.deleted_at.is_(None))
+        with self._database.read() as connection:
+            return frozenset(connection.execute(query).scalars())
 
     def replace(self, securable: Securable, held: Mapping[str, Iterable[str]]) -> None:
         """These grants and no others."""
