@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.reference import command_line, error_codes, metric_names, routes, sdk_coverage, settings_tree
+from tools.reference import access, command_line, error_codes, metric_names, routes, sdk_coverage, settings_tree
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 PAGES: dict[str, Callable[[], str]] = {
@@ -15,6 +15,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_line.page,
     "routes.md": routes.page,
     "metrics.md": metric_names.page,
+    "access.md": access.page,
     "errors.md": error_codes.page,
     "sdk-coverage.md": sdk_coverage.page,
 }

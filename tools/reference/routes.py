@@ -64,11 +64,16 @@ def shape(path: str) -> str:
     return re.sub(r"\{[^}]*\}", "{}", path)
 
 
-def _api_routes() -> Iterator[Route]:
+@functools.cache
+def application() -> Any:
+    """The REST application, composed of everything it can have."""
     nobody = cast(Any, _Nobody())
     registry = [mlflow_registry.routes(nobody), files.routes(nobody, nobody)]
-    app = api.create_app(nobody, registry, [files.signed_routes(nobody, nobody)])
-    for route in app.state.routes:
+    return api.create_app(nobody, registry, [files.signed_routes(nobody, nobody)])
+
+
+def _api_routes() -> Iterator[Route]:
+    for route in application().state.routes:
         family = str(route.tags[0]).capitalize() if route.tags else "Other"
         summary = (route.endpoint.__doc__ or "").strip().split("\n")[0]
         for method in sorted(route.methods - {"HEAD"}):

@@ -1,0 +1,18 @@
+"""The whole table."""
+
+from __future__ import annotations
+
+from tests.wire.access.table import endpoints, registry, workspace
+from tests.wire.access.table.rows import Row, Section
+
+SECTIONS: tuple[Section, ...] = (
+    endpoints.QUERY,
+    workspace.SECTION,
+    endpoints.CONTROL,
+    registry.REGISTRY,
+    registry.FILES,
+)
+
+
+def rows() -> list[Row]:
+    return [row for section in SECTIONS for row in section.rows]
