@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import gc
 import json
 import os
@@ -21,6 +22,8 @@ from headgate.clock import SystemClock
 from headgate.notices import Announcer
 from headgate.settings import Settings
 from headgate.telemetry import logs
+
+_SECRET_KEY_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--lifeline-fd", type=int, required=True)
     parser.add_argument("--socket-fd", type=int, default=-1)
     parser.add_argument("--number", type=int, default=0)
+    parser.add_argument("--secret-key-fd", type=int, default=-1)
     given = parser.parse_args(arguments)
     settings = settings_module.from_json(json.loads(given.settings.read_text()))
+    if given.secret_key_fd >= 0:
+        secret_key = os.pread(given.secret_key_fd, _SECRET_KEY_BYTES, 0).decode()
+        settings = dataclasses.replace(settings, secret_key=secret_key)
     logs.configure(settings.log_level, settings.log_format, given.role)
     roles[given.role](Role(settings, given.lifeline_fd, given.socket_fd, given.number))
 
@@ -64,7 +71,7 @@ def run_server(role: Role) -> None:
 
 async def _serve_public(role: Role) -> None:
     from headgate import web
-    from headgate.access import bootstrap
+    from headgate.access import bootstrap, sealing
     from headgate.notices import Listener
     from headgate.store.database import Database
     from headgate.telemetry.counting import Metrics
@@ -72,8 +79,9 @@ async def _serve_public(role: Role) -> None:
     settings, name = role.settings, f"server-{role.number}"
     database = Database(settings.database_url, Announcer(settings.sockets))
     counted = Metrics(settings.sockets / "metrics", name)
-    authenticator = bootstrap.authenticator(database, settings.admin_user)
-    shared = web.Shared(settings, database, authenticator, counted, bootstrap.workspace_id(database), name)
+    sealer = sealing.open_sealer(settings)
+    authenticator = bootstrap.authenticator(database, settings.admin_user, sealer)
+    shared = web.Shared(settings, database, authenticator, counted, bootstrap.workspace_id(database), name, sealer)
     gateway = web.gateway(shared)
     listener = Listener(settings.sockets, f"{name}.sock", gateway.hint)
     server = web.http_server(web.front(shared, gateway), gateway, settings)

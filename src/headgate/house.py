@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 _BIND_DEADLINE_S = 5.0
 _STOP_MARGIN_S = 10.0
 _BACKLOG = 2048
+_NOT_HANDED_ON = frozenset({"HEADGATE_ADMIN_TOKEN", "HEADGATE_SECRET_KEY"})
 
 
 class CannotServe(Exception):
@@ -67,8 +68,8 @@ def run(settings: Settings) -> int:
         token = _prepare_store(settings)
         public = _listen(settings)
         lifeline = os.pipe()
-        path = _write_settings(settings)
-        programs = _programs(settings, path, lifeline[0], public.socket.fileno())
+        house_of = _House(_write_settings(settings), lifeline[0], public.socket.fileno(), _secret_key_fd(settings))
+        programs = _programs(settings, house_of)
         house = supervisor.Supervisor(programs, lifeline, before_stop=public.socket.close)
         house.run(_Greeter(public, token, settings, began).tick)
     return 0
@@ -103,33 +104,45 @@ def _prepare_store(settings: Settings) -> _Token:
         _prepare_and_exit(settings, told)
     os.close(told)
     with os.fdopen(answer, "rb") as pipe:
-        token = pipe.read()
+        said = pipe.read()
     os.waitpid(child, 0)
-    if not token:
+    if not said:
         raise CannotServe("the database could not be prepared; the reason is above")
-    return _Token(**json.loads(token))
+    token = json.loads(said)
+    if "refusal" in token:
+        raise CannotServe(token["refusal"])
+    return _Token(**token)
 
 
 def _prepare_and_exit(settings: Settings, told: int) -> NoReturn:
     code = 1
     try:
-        # A third of a second and 30 MB that the supervisor would never use again.
-        from headgate.access import bootstrap
-        from headgate.notices import Announcer
-        from headgate.store import schema
-        from headgate.store.database import Database
-
-        database = Database(settings.database_url, Announcer(settings.sockets))
-        schema.upgrade(database)
-        bootstrap.workspace_id(database)
-        token = bootstrap.ensure_admin_token(database, settings.data_dir, settings.admin_token)
-        database.close()
-        os.write(told, json.dumps({"value": token.value, "made_now": token.made_now}).encode())
+        os.write(told, json.dumps(_prepare(settings)).encode())
         code = 0
     except Exception:
         logger.exception("the database could not be prepared")
     finally:
         os._exit(code)
+
+
+def _prepare(settings: Settings) -> dict[str, object]:
+    """The fields of a `_Token`, or `refusal`: why this database is not served."""
+    # A third of a second and 30 MB that the supervisor would never use again.
+    from headgate.access import bootstrap, sealing, secret_key
+    from headgate.notices import Announcer
+    from headgate.store import schema
+    from headgate.store.database import Database
+
+    database = Database(settings.database_url, Announcer(settings.sockets))
+    schema.upgrade(database)
+    try:
+        sealer = secret_key.ensure(database, settings)
+    except sealing.UnusableKey as problem:
+        return {"refusal": str(problem)}
+    bootstrap.workspace_id(database)
+    token = bootstrap.ensure_admin_token(database, settings.data_dir, settings.admin_token, sealer)
+    database.close()
+    return {"value": token.value, "made_now": token.made_now}
 
 
 def _listen(settings: Settings) -> _Public:
@@ -164,18 +177,40 @@ def _write_settings(settings: Settings) -> Path:
     return path
 
 
-def _programs(settings: Settings, path: Path, lifeline: int, listener: int) -> list[list[supervisor.Program]]:
-    # Nobody below needs the administrator's token.
-    environ = {name: value for name, value in os.environ.items() if name != "HEADGATE_ADMIN_TOKEN"}
+@dataclass(frozen=True, slots=True)
+class _House:
+    """What the processes below are started with."""
 
-    def program(role: str, number: int = 0, fds: tuple[int, ...] = ()) -> supervisor.Program:
-        command = [sys.executable, "-m", "headgate.app", role, "--settings", str(path), "--lifeline-fd", str(lifeline)]
-        command += ["--number", str(number), *(f"--socket-fd={fd}" for fd in fds)]
+    settings_file: Path
+    lifeline_fd: int
+    listener_fd: int
+    secret_key_fd: int | None
+
+
+def _secret_key_fd(settings: Settings) -> int | None:
+    """Memory that holds a key that was given, for those who need it: what lies in `environ` lies in /proc, and is inherited by builds."""
+    if not settings.secret_key:
+        return None
+    fd = os.memfd_create("secret-key")
+    os.write(fd, settings.secret_key.encode())
+    return fd
+
+
+def _programs(settings: Settings, house: _House) -> list[list[supervisor.Program]]:
+    environ = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_ON}
+
+    def program(role: str, number: int = 0) -> supervisor.Program:
+        command = [sys.executable, "-m", "headgate.app", role, "--settings", str(house.settings_file)]
+        command += ["--lifeline-fd", str(house.lifeline_fd), "--number", str(number)]
+        fds = {"socket": house.listener_fd if role == "server" else None}
+        fds["secret-key"] = house.secret_key_fd if role != "agent" else None
+        passed = {name: fd for name, fd in fds.items() if fd is not None}
+        command += [f"--{name}-fd={fd}" for name, fd in passed.items()]
         name = f"server {number}" if role == "server" else role
         deadline_s = settings.limits.shutdown_s + _STOP_MARGIN_S
-        return supervisor.Program(name, tuple(command), fds, deadline_s, environ)
+        return supervisor.Program(name, tuple(command), tuple(passed.values()), deadline_s, environ)
 
-    servers = [program("server", number, (listener,)) for number in range(settings.workers)]
+    servers = [program("server", number) for number in range(settings.workers)]
     return [servers, [program("control")], [program("agent")]]
 
 

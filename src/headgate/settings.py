@@ -128,6 +128,9 @@ class Settings:
     """SQLAlchemy URL. Default: SQLite inside `data_dir`."""
     admin_token: str = field(default="", repr=False)
     """Token of the first administrator. Default: made at the first start and kept in `data_dir/admin-token`."""
+    secret_key: str = field(default="", repr=False)
+    """Key that seals what is secret in the database: 32 random bytes as base64 or hex. Several are separated by commas: the first seals,
+    all open. Default: made at the first start and kept in `data_dir/secret-key`."""
     admin_user: str = "admin"
     """User name of the first administrator, shown as `creator`."""
     external_url: str = ""
@@ -154,9 +157,10 @@ class Settings:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the administrator's token, for handing on to another process."""
+        """Everything but the administrator's token and the secret key, for handing on to another process."""
         tree = dataclasses.asdict(self)
-        del tree["admin_token"]
+        for secret in ("admin_token", "secret_key"):
+            del tree[secret]
         return tree | {"data_dir": str(self.data_dir), "run_dir": str(self.run_dir)}
 
     @property

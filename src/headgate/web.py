@@ -13,6 +13,7 @@ from pathlib import Path
 
 import uvicorn
 
+from headgate.access import sealing
 from headgate.access.principals import Authenticator
 from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
@@ -23,9 +24,9 @@ from headgate.gateway.front import Front
 from headgate.gateway.plane import Gateway, GatewayDependencies
 from headgate.gateway.presence import ServerRow
 from headgate.gateway.switchboard import RoutingSource
+from headgate.registry import signing
 from headgate.registry.local_disk import LocalDisk
 from headgate.registry.models import Registry
-from headgate.registry.signing import url_signer
 from headgate.replicas import logs
 from headgate.settings import Settings
 from headgate.store import routing
@@ -51,6 +52,7 @@ class Shared:
     counted: Metrics
     workspace_id: str
     server_id: str
+    sealer: sealing.Sealer
 
 
 def gateway(shared: Shared) -> Gateway:
@@ -75,7 +77,8 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
     """The one ASGI app of the process."""
     settings, database, clock = shared.settings, shared.database, SystemClock()
     registry = Registry(database, LocalDisk(settings.data_dir / "models"), clock)
-    signer = url_signer(database, clock)
+    key = sealing.sealed_fact(database, shared.sealer, "url_signing_key", signing.new_key)
+    signer = signing.UrlSigner(bytes.fromhex(key), clock)
     service, builds = settings.data_dir / "logs" / "service", settings.data_dir / "logs" / "builds"
     dependencies = ApiDependencies(
         authenticator=shared.authenticator,

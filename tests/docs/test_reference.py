@@ -10,6 +10,7 @@ from tools import generate_docs
 from tools.reference import command_line, error_codes, routes, sdk_coverage
 
 from headgate import settings, web
+from headgate.access.sealing import Keyring, Sealer
 from headgate.api import app as api_app
 from headgate.gateway import routes as gateway_routes
 from headgate.store import schema
@@ -78,7 +79,7 @@ def test_the_documented_routes_are_those_of_the_server_as_it_is_composed(
     loaded = settings.load({"data_dir": tmp_path}, environ={})
     database = Database(loaded.database_url)
     schema.upgrade(database)
-    web.front(web.Shared(loaded, database, *[MagicMock()] * 4), MagicMock())
+    web.front(web.Shared(loaded, database, *[MagicMock()] * 4, Sealer(Keyring([bytes(32)]))), MagicMock())
     database.close()
     served = {(method, route.path) for route in built[0].state.routes for method in route.methods - {"HEAD"}}
     assert served == {(route.method, route.path) for route in routes.all_routes()[len(routes.DATA_PLANE) :]}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headgate.access.principals import Authenticator, Principal, token_hash
+from headgate.access.sealing import Sealer, sealed_fact
 from headgate.store import leases
 from headgate.store.database import Database
 
@@ -22,27 +23,30 @@ class AdminToken:
     made_now: bool
 
 
-def ensure_admin_token(database: Database, data_dir: Path, given: str) -> AdminToken:
+def ensure_admin_token(database: Database, data_dir: Path, given: str, sealer: Sealer) -> AdminToken:
     """Makes `given` the administrator's token; without one, the kept one, else a new one, kept in `data_dir/admin-token` (0600)."""
     path = data_dir / "admin-token"
     kept = path.read_text().strip() if path.exists() else ""
     value = given or kept or f"hgt_{secrets.token_urlsafe(32)}"
     if value != kept:
         _write_private(path, value + "\n")
-    key = bytes.fromhex(leases.fact_or_set(database, "token_hash_key", secrets.token_hex(32)))
-    digest = token_hash(key, value)
+    digest = token_hash(token_hash_key(database, sealer), value)
     if leases.fact(database, "admin_token_hash") != digest:
         leases.set_fact(database, "admin_token_hash", digest)
     return AdminToken(value, made_now=not given and not kept)
 
 
-def authenticator(database: Database, admin_user: str) -> Authenticator:
+def authenticator(database: Database, admin_user: str, sealer: Sealer) -> Authenticator:
     """Knows the tokens there are. Call after `ensure_admin_token`."""
-    key = leases.fact(database, "token_hash_key")
     digest = leases.fact(database, "admin_token_hash")
-    if key is None or digest is None:
+    if digest is None:
         raise RuntimeError("this installation has no administrator yet: start it with `headgate serve`")
-    return Authenticator(bytes.fromhex(key), {digest: Principal(ADMIN_ID, admin_user, admin=True)})
+    return Authenticator(token_hash_key(database, sealer), {digest: Principal(ADMIN_ID, admin_user, admin=True)})
+
+
+def token_hash_key(database: Database, sealer: Sealer) -> bytes:
+    """With which tokens are hashed; made at the first start."""
+    return bytes.fromhex(sealed_fact(database, sealer, "token_hash_key", lambda: secrets.token_hex(32)))
 
 
 def workspace_id(database: Database) -> str:

@@ -10,8 +10,6 @@ from urllib.parse import quote, urlencode
 
 from headgate import errors
 from headgate.clock import Clock
-from headgate.store import leases
-from headgate.store.database import Database
 
 LIFETIME_MS = 3600 * 1000
 PREFIX = "/api/2.0/fs/signed"
@@ -47,7 +45,6 @@ class UrlSigner:
         return hmac.new(self._key, text.encode(errors="replace"), hashlib.sha256).hexdigest()
 
 
-def url_signer(database: Database, clock: Clock) -> UrlSigner:
-    """With this installation's key, made on first use."""
-    key = leases.fact_or_set(database, "url_signing_key", secrets.token_hex(32))
-    return UrlSigner(bytes.fromhex(key), clock)
+def new_key() -> str:
+    """A key for signing, as hex."""
+    return secrets.token_hex(32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -65,3 +66,15 @@ def set_fact(database: Database, name: str, value: str) -> None:
     with database.write() as connection:
         connection.execute(sa.delete(_F).where(_F.c.name == name))
         connection.execute(sa.insert(_F).values(name=name, value=value))
+
+
+def settle_fact(database: Database, name: str, settle: Callable[[str | None], str], topic: str) -> str:
+    """Replaces a value, or None, by what `settle` makes of it, within one `database.write(topic)`."""
+    with database.write(topic) as connection:
+        found = connection.execute(sa.select(_F.c.value).where(_F.c.name == name)).scalar()
+        settled = settle(found)
+        if found is None:
+            connection.execute(sa.insert(_F).values(name=name, value=settled))
+        elif settled != found:
+            connection.execute(sa.update(_F).where(_F.c.name == name).values(value=settled))
+    return settled

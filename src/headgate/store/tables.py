@@ -17,7 +17,7 @@ facts = sa.Table(
     "facts",
     metadata,
     sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("value", sa.Text, nullable=False, info={"sealed": "fact:{name}"}),
     comment="Single values of this installation: workspace_id, admin_token_hash, url_signing_key.",
 )
 

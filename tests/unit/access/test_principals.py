@@ -11,6 +11,7 @@ import pytest
 from headgate import errors
 from headgate.access import bootstrap
 from headgate.access.principals import Authenticator, Principal, token_hash
+from headgate.access.sealing import Keyring, Sealer
 from headgate.store import tables
 from headgate.store.database import Database
 
@@ -55,6 +56,9 @@ def test_a_refused_token_is_not_in_the_message() -> None:
     assert "nearly-right" not in str(refused.value)
 
 
+SEALER = Sealer(Keyring([bytes(32)]))
+
+
 def database_in(folder: Path) -> Database:
     made = Database(f"sqlite:///{folder}/x.db")
     tables.metadata.create_all(made.engine)
@@ -63,20 +67,20 @@ def database_in(folder: Path) -> Database:
 
 def test_the_first_token_is_made_once_and_kept_private(tmp_path: Path) -> None:
     database = database_in(tmp_path)
-    first = bootstrap.ensure_admin_token(database, tmp_path, "")
-    again = bootstrap.ensure_admin_token(database, tmp_path, "")
+    first = bootstrap.ensure_admin_token(database, tmp_path, "", SEALER)
+    again = bootstrap.ensure_admin_token(database, tmp_path, "", SEALER)
     assert first.made_now and not again.made_now and first.value == again.value
     assert stat.S_IMODE((tmp_path / "admin-token").stat().st_mode) == 0o600
-    assert bootstrap.authenticator(database, "root").authenticate(f"Bearer {first.value}").user_name == "root"
+    assert bootstrap.authenticator(database, "root", SEALER).authenticate(f"Bearer {first.value}").user_name == "root"
     assert first.value not in (tmp_path / "x.db").read_bytes().decode("latin1")
     database.close()
 
 
 def test_a_given_token_replaces_the_old_one(tmp_path: Path) -> None:
     database = database_in(tmp_path)
-    old = bootstrap.ensure_admin_token(database, tmp_path, "")
-    bootstrap.ensure_admin_token(database, tmp_path, "mine")
-    known = bootstrap.authenticator(database, "admin")
+    old = bootstrap.ensure_admin_token(database, tmp_path, "", SEALER)
+    bootstrap.ensure_admin_token(database, tmp_path, "mine", SEALER)
+    known = bootstrap.authenticator(database, "admin", SEALER)
     assert known.authenticate("Bearer mine").admin
     with pytest.raises(errors.Unauthenticated):
         known.authenticate(f"Bearer {old.value}")

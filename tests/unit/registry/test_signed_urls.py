@@ -56,11 +56,6 @@ def test_whatever_is_changed_breaks_the_signature(room: Any, changed: str, value
         UrlSigner(b"other key", room.clock).check("GET", path, query)
 
 
-def test_the_key_is_made_once_for_all_processes(room: Any) -> None:
-    path, query = opened(signing.url_signer(room.database, room.clock).url("", "GET", PATH))
-    signing.url_signer(room.database, room.clock).check("GET", path, query)
-
-
 def test_paths_name_a_file_of_a_version() -> None:
     found = paths.parse("/Models/Main/default/churn/3/data/model.pkl")
     assert (found.name.full, found.version, found.path) == ("main.default.churn", 3, "data/model.pkl")

@@ -13,6 +13,7 @@ from pathlib import Path
 import uvicorn
 
 from headgate.access import bootstrap
+from headgate.access.sealing import Keyring, Sealer
 from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
 from headgate.api.model_registry import files, mlflow_registry
@@ -32,13 +33,14 @@ TOKEN = "registry-test-token"
 def main(data_dir: Path) -> None:
     database = Database(f"sqlite:///{data_dir / 'headgate.db'}")
     schema.upgrade(database)
-    bootstrap.ensure_admin_token(database, data_dir, TOKEN)
+    sealer = Sealer(Keyring([bytes(32)]))
+    bootstrap.ensure_admin_token(database, data_dir, TOKEN, sealer)
     clock = SystemClock()
     registry = Registry(database, LocalDisk(data_dir / "models"), clock)
     registry.recover()
-    signer = signing.url_signer(database, clock)
+    signer = signing.UrlSigner(bytes(32), clock)
     dependencies = ApiDependencies(
-        authenticator=bootstrap.authenticator(database, "admin"),
+        authenticator=bootstrap.authenticator(database, "admin", sealer),
         endpoints=Endpoints(database),
         replicas=Replicas(database),
         servers=Servers(database),
