@@ -33,6 +33,7 @@ from headgate.store import routing
 from headgate.store.activity import Activity
 from headgate.store.database import Database
 from headgate.store.endpoints import Endpoints
+from headgate.store.grants import Grants
 from headgate.store.replicas import Replicas
 from headgate.store.servers import Servers
 from headgate.telemetry.counting import Metrics
@@ -83,6 +84,7 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
     dependencies = ApiDependencies(
         authenticator=shared.authenticator,
         endpoints=Endpoints(database),
+        grants=Grants(database),
         replicas=Replicas(database),
         servers=Servers(database),
         resolve=registry.resolve,

@@ -24,9 +24,10 @@ from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
 from headgate.clock import SystemClock
 from headgate.domain.environment import EnvironmentSpec, ModelDescription
-from headgate.store import tables
+from headgate.store import schema
 from headgate.store.database import Database
 from headgate.store.endpoints import Endpoints
+from headgate.store.grants import Grants
 from headgate.store.replicas import Replicas
 from headgate.store.servers import Servers
 
@@ -86,7 +87,7 @@ class ApiHouse:
 
     def __init__(self, folder: Path, **changes: Any) -> None:
         self.database = Database(f"sqlite:///{folder / 'headgate.db'}")
-        tables.metadata.create_all(self.database.engine)
+        schema.metadata.create_all(self.database.engine)
         self.endpoints = Endpoints(self.database)
         self.replicas = Replicas(self.database)
         self.servers = Servers(self.database)
@@ -105,6 +106,7 @@ class ApiHouse:
         known = {
             "authenticator": Authenticator(key, {token_hash(key, TOKEN): Principal("1", "ada", admin=True)}),
             "endpoints": self.endpoints,
+            "grants": Grants(self.database),
             "replicas": self.replicas,
             "servers": self.servers,
             "resolve": self.models.resolve,

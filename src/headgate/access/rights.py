@@ -44,8 +44,8 @@ class Rights:
         return {one: level for one, level in levels if level is not None}
 
 
-def require(level: str | None, wanted: str, name: str) -> None:
-    """Nothing for somebody with at least `wanted` on the endpoint `name`. Raises ResourceDoesNotExist, PermissionDenied."""
+def require(level: str | None, wanted: str, name: str) -> str:
+    """The level, of somebody with at least `wanted` on the endpoint `name`. Raises ResourceDoesNotExist, PermissionDenied."""
     if level is None:
         raise Hidden(f"Serving endpoint with name {name} not found")
     if not includes(level, wanted):
@@ -53,6 +53,7 @@ def require(level: str | None, wanted: str, name: str) -> None:
             f"User does not have permission '{_ABILITIES[wanted]}' on Endpoint {name}. It takes {wanted}, "
             "which somebody with CAN_MANAGE there can grant."
         )
+    return level
 
 
 class Hidden(errors.ResourceDoesNotExist):

@@ -11,11 +11,17 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from headgate.access.principals import Authenticator, Principal
+from headgate.access.rights import Rights
 from headgate.clock import Clock
 from headgate.domain.environment import ModelDescription
 from headgate.store.endpoints import Endpoints
+from headgate.store.grants import Grants
 from headgate.store.replicas import Replicas
 from headgate.store.servers import Servers
+
+
+def _anybody(_caller: Principal, _model: str) -> None:
+    """Lets everybody serve every model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,7 @@ class ApiDependencies:
 
     authenticator: Authenticator
     endpoints: Endpoints
+    grants: Grants
     replicas: Replicas
     servers: Servers
     resolve: Callable[[str, str], str]
@@ -44,10 +51,17 @@ class ApiDependencies:
     """Base URL clients reach us under; empty: the one the request came to."""
     payload_bytes: int = 16 * 1024**2
     """Longest request body, files aside."""
+    may_serve: Callable[[Principal, str], None] = _anybody
+    """(who, model) -> nothing when they have EXECUTE on it. Raises ResourceDoesNotExist, PermissionDenied."""
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
     """Ids of endpoints, 32 hex digits."""
     pause: Callable[[float], None] = time.sleep
     """Blocks a handler's thread for so many seconds."""
+
+    @property
+    def rights(self) -> Rights:
+        """What callers may do with endpoints."""
+        return Rights(self.grants)
 
 
 async def _given(request: Request) -> ApiDependencies:

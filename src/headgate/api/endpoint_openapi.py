@@ -11,11 +11,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from headgate.api.dependencies import Given, base_url
+from headgate.api.dependencies import Caller, Given, base_url
 from headgate.api.serving_endpoints import PREFIX, find
 from headgate.domain import signature
 from headgate.domain.endpoint import Endpoint
 from headgate.domain.environment import ModelDescription
+from headgate.domain.grants import CAN_VIEW
 from headgate.domain.signature import Field, Schema, Signature
 from headgate.errors import InvalidState
 
@@ -30,9 +31,9 @@ def routes() -> APIRouter:
     return router
 
 
-def get_open_api(name: str, request: Request, dependencies: Given) -> JSONResponse:
-    """An endpoint's OpenAPI document."""
-    endpoint = find(dependencies, name)
+def get_open_api(name: str, request: Request, dependencies: Given, caller: Caller) -> JSONResponse:
+    """An endpoint's OpenAPI document. Takes CAN_VIEW."""
+    endpoint = find(dependencies, caller, name, CAN_VIEW)
     if endpoint.serving is None:
         raise InvalidState(
             f"Endpoint {name} has no OpenAPI document yet: none of its configs is ready. Wait until its state is READY."

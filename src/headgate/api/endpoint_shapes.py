@@ -10,18 +10,16 @@ from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outco
 from headgate.domain.replica import Replica
 from headgate.wire import endpoint_output as shown
 
-_MANAGER = "CAN_MANAGE"
 
-
-def detailed(endpoint: Endpoint, replicas: Iterable[Replica]) -> shown.Endpoint:
-    """An endpoint in full. `replicas` are its own, oldest first."""
+def detailed(endpoint: Endpoint, replicas: Iterable[Replica], level: str) -> shown.Endpoint:
+    """An endpoint in full. `replicas` are its own, oldest first; `level` is the caller's."""
     rows = list(replicas)
     return shown.Endpoint(
         **_common(endpoint),
         config=_config(endpoint, rows),
         pending_config=_pending(endpoint, rows),
         route_optimized=endpoint.route_optimized,
-        permission_level=_MANAGER,
+        permission_level=level,
         email_notifications=_plain(endpoint.email_notifications),
         telemetry_config=_plain(endpoint.telemetry_config),
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from headgate.access.principals import Principal
 from headgate.api.dependencies import ApiDependencies
 from headgate.domain import endpoint_rules, signature
 from headgate.domain.endpoint import EndpointConfig
@@ -21,16 +22,19 @@ _SAME = (
 _THROUGHPUT = ("min_provisioned_throughput", "max_provisioned_throughput", "provisioned_model_units")
 
 
-def deployable(dependencies: ApiDependencies, body: given.ConfigInput, author: Author) -> EndpointConfig:
+def deployable(
+    dependencies: ApiDependencies, body: given.ConfigInput, caller: Principal, author: Author
+) -> EndpointConfig:
     """The config to deploy, aliases resolved. Raises what is wrong with it, as far as can be said without trying."""
     wish = config_wish(body)
     endpoint_rules.check_config(wish, gpu_available=dependencies.gpu_available)
-    versions = [_resolved(dependencies, entity) for entity in wish.entities]
+    versions = [_resolved(dependencies, caller, entity) for entity in wish.entities]
     return endpoint_rules.config(wish, versions, author)
 
 
-def _resolved(dependencies: ApiDependencies, wish: EntityWish) -> str:
+def _resolved(dependencies: ApiDependencies, caller: Principal, wish: EntityWish) -> str:
     model = wish.entity_name or ""
+    dependencies.may_serve(caller, model)
     version = dependencies.resolve(model, wish.entity_version or "")
     signature.check_servable(model, version, dependencies.describe(model, version).signature)
     return version

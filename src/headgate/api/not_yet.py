@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 
-from headgate.api.dependencies import Given
+from headgate.api.dependencies import Caller, Given
 from headgate.api.endpoint_wishes import asks_for_something
 from headgate.api.serving_endpoints import PREFIX, find
+from headgate.domain.grants import CAN_MANAGE
 from headgate.errors import NotSupported
 
 _THROUGHPUT = (
@@ -36,17 +37,21 @@ async def provisioned_throughput() -> None:
     raise NotSupported(_THROUGHPUT)
 
 
-def put_rate_limits(name: str, body: Annotated[dict[str, Any], Body()], dependencies: Given) -> dict[str, Any]:
+def put_rate_limits(
+    name: str, body: Annotated[dict[str, Any], Body()], dependencies: Given, caller: Caller
+) -> dict[str, Any]:
     """Clearing limits works, since there are none; setting them does not."""
-    find(dependencies, name)
+    find(dependencies, caller, name, CAN_MANAGE)
     if asks_for_something(body.get("rate_limits")):
         raise NotSupported("Rate limits are not supported yet: they would not be enforced.")
     return {"rate_limits": []}
 
 
-def put_ai_gateway(name: str, body: Annotated[dict[str, Any], Body()], dependencies: Given) -> dict[str, Any]:
+def put_ai_gateway(
+    name: str, body: Annotated[dict[str, Any], Body()], dependencies: Given, caller: Caller
+) -> dict[str, Any]:
     """Switching everything off works, since nothing is on; switching something on does not."""
-    find(dependencies, name)
+    find(dependencies, caller, name, CAN_MANAGE)
     if asks_for_something(body):
         raise NotSupported("AI Gateway features are not supported yet: they would not be enforced.")
     return body

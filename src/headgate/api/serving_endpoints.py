@@ -8,13 +8,14 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
+from headgate.access import rights
 from headgate.access.principals import Principal
 from headgate.api import endpoint_shapes, endpoint_wishes, in_force
 from headgate.api.dependencies import ApiDependencies, Caller, Given
 from headgate.domain import endpoint_rules, state
 from headgate.domain.endpoint import Endpoint, Generation, Outcome
 from headgate.domain.endpoint_rules import Author
-from headgate.errors import ResourceDoesNotExist
+from headgate.domain.grants import CAN_MANAGE, CAN_VIEW
 from headgate.wire import endpoint_input as given
 from headgate.wire import endpoint_output as shown
 from headgate.wire.error_body import ErrorBody
@@ -49,7 +50,7 @@ def create(body: given.CreateEndpoint, dependencies: Given, caller: Caller) -> s
     endpoint_rules.check_name(body.name)
     endpoint_wishes.check_create(body)
     author = _author(dependencies, caller)
-    config = None if body.config is None else endpoint_wishes.deployable(dependencies, body.config, author)
+    config = None if body.config is None else endpoint_wishes.deployable(dependencies, body.config, caller, author)
     telemetry = endpoint_wishes.written(body.telemetry_config) if config else None
     endpoint = Endpoint(
         id=dependencies.new_id(),
@@ -64,69 +65,78 @@ def create(body: given.CreateEndpoint, dependencies: Given, caller: Caller) -> s
         telemetry_config=endpoint_rules.telemetry(telemetry),
         budget_policy_id=body.budget_policy_id,
     )
-    dependencies.endpoints.create(endpoint)
-    return endpoint_shapes.detailed(endpoint, ())
+    dependencies.endpoints.create(endpoint, manager=caller.id)
+    return endpoint_shapes.detailed(endpoint, (), CAN_MANAGE)
 
 
-def show_all(dependencies: Given) -> shown.EndpointList:
-    """List all endpoints."""
-    everything = as_requests_see(dependencies, dependencies.endpoints.all())
-    return shown.EndpointList(endpoints=[endpoint_shapes.summary(found) for found in everything])
+def show_all(dependencies: Given, caller: Caller) -> shown.EndpointList:
+    """List the endpoints that the caller may see."""
+    everything = dependencies.endpoints.all()
+    levels = dependencies.rights.endpoint_levels(caller, (endpoint.id for endpoint in everything))
+    visible = as_requests_see(dependencies, [endpoint for endpoint in everything if endpoint.id in levels])
+    return shown.EndpointList(endpoints=[endpoint_shapes.summary(found) for found in visible])
 
 
-def get(name: str, dependencies: Given) -> shown.Endpoint:
-    """Get one endpoint."""
-    return answer(dependencies, find(dependencies, name))
+def get(name: str, dependencies: Given, caller: Caller) -> shown.Endpoint:
+    """Get one endpoint. Takes CAN_VIEW."""
+    endpoint, level = seen(dependencies, caller, name, CAN_VIEW)
+    return answer(dependencies, endpoint, level)
 
 
-def delete(name: str, dependencies: Given) -> shown.Nothing:
-    """Delete an endpoint."""
-    find(dependencies, name)
+def delete(name: str, dependencies: Given, caller: Caller) -> shown.Nothing:
+    """Delete an endpoint. Takes CAN_MANAGE."""
+    find(dependencies, caller, name, CAN_MANAGE)
     dependencies.endpoints.delete(name, dependencies.clock.now_ms())
     in_force.wait_until_routed(dependencies)
     return shown.Nothing()
 
 
 def update_config(name: str, body: given.ConfigInput, dependencies: Given, caller: Caller) -> shown.Endpoint:
-    """Replace an endpoint's config; the old one serves until the new one is ready."""
-    find(dependencies, name)
+    """Replace an endpoint's config; the old one serves until the new one is ready. Takes CAN_MANAGE."""
+    find(dependencies, caller, name, CAN_MANAGE)
     author = _author(dependencies, caller)
-    config = endpoint_wishes.deployable(dependencies, body, author)
+    config = endpoint_wishes.deployable(dependencies, body, caller, author)
     return answer(dependencies, dependencies.endpoints.add_generation(name, config, author.now_ms))
 
 
-def stop(name: str, dependencies: Given) -> shown.Endpoint:
-    """Stop an endpoint: it keeps its config and serves nothing."""
-    endpoint = find(dependencies, name)
+def stop(name: str, dependencies: Given, caller: Caller) -> shown.Endpoint:
+    """Stop an endpoint: it keeps its config and serves nothing. Takes CAN_MANAGE."""
+    endpoint = find(dependencies, caller, name, CAN_MANAGE)
     endpoint_rules.check_stop(endpoint)
     stopped = dependencies.endpoints.stop(name, dependencies.clock.now_ms())
     in_force.wait_until_routed(dependencies)
     return answer(dependencies, stopped)
 
 
-def start(name: str, dependencies: Given) -> shown.Endpoint:
-    """Start a stopped endpoint: deploys its config again, as a new version."""
-    config = endpoint_rules.config_to_start(find(dependencies, name))
+def start(name: str, dependencies: Given, caller: Caller) -> shown.Endpoint:
+    """Start a stopped endpoint: deploys its config again, as a new version. Takes CAN_MANAGE."""
+    config = endpoint_rules.config_to_start(find(dependencies, caller, name, CAN_MANAGE))
     return answer(dependencies, dependencies.endpoints.add_generation(name, config, dependencies.clock.now_ms()))
 
 
-def export_metrics(name: str, dependencies: Given) -> PlainTextResponse:
-    """An endpoint's metrics as Prometheus text."""
-    find(dependencies, name)
+def export_metrics(name: str, dependencies: Given, caller: Caller) -> PlainTextResponse:
+    """An endpoint's metrics as Prometheus text. Takes CAN_VIEW."""
+    find(dependencies, caller, name, CAN_VIEW)
     return PlainTextResponse(dependencies.metrics(name), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def find(dependencies: ApiDependencies, name: str) -> Endpoint:
-    """The endpoint of that name. Raises ResourceDoesNotExist."""
-    if not endpoint_rules.is_name(name):  # not every database can even be asked for any text
-        raise ResourceDoesNotExist(f"Serving endpoint with name {name} not found")
-    return dependencies.endpoints.get(name)
+def find(dependencies: ApiDependencies, caller: Principal, name: str, wanted: str) -> Endpoint:
+    """The endpoint of that name, for somebody with at least `wanted` on it. Raises ResourceDoesNotExist, PermissionDenied."""
+    return seen(dependencies, caller, name, wanted)[0]
 
 
-def answer(dependencies: ApiDependencies, endpoint: Endpoint) -> shown.Endpoint:
-    """An endpoint in full, with the states of its replicas."""
-    [seen] = as_requests_see(dependencies, [endpoint])
-    return endpoint_shapes.detailed(seen, dependencies.replicas.of_endpoint(endpoint.id))
+def seen(dependencies: ApiDependencies, caller: Principal, name: str, wanted: str) -> tuple[Endpoint, str]:
+    """The same, and the caller's level."""
+    # Not every database can even be asked for any text.
+    level = dependencies.rights.endpoint_level_by_name(caller, name) if endpoint_rules.is_name(name) else None
+    level = rights.require(level, wanted, name)
+    return dependencies.endpoints.get(name), level
+
+
+def answer(dependencies: ApiDependencies, endpoint: Endpoint, level: str = CAN_MANAGE) -> shown.Endpoint:
+    """An endpoint in full, with the states of its replicas. `level` is the caller's."""
+    [current] = as_requests_see(dependencies, [endpoint])
+    return endpoint_shapes.detailed(current, dependencies.replicas.of_endpoint(endpoint.id), level)
 
 
 def as_requests_see(dependencies: ApiDependencies, endpoints: Sequence[Endpoint]) -> list[Endpoint]:

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from headgate import errors
 from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outcome
-from headgate.store import tables
+from headgate.domain.grants import CAN_MANAGE, ENDPOINT, Securable
+from headgate.store import grants, tables
 from headgate.store.database import Database, revision_within
 
 _E = tables.endpoints
@@ -100,13 +101,18 @@ class Endpoints:
 
     # -- wishes (api) --------------------------------------------------------------------------------------------
 
-    def create(self, endpoint: Endpoint) -> None:
-        """Inserts it, with its wanted generation if it has one. Raises ResourceAlreadyExists."""
+    def create(self, endpoint: Endpoint, manager: str | None = None) -> None:
+        """Inserts it, with its wanted generation if it has one, and CAN_MANAGE for the principal `manager`.
+
+        Raises ResourceAlreadyExists.
+        """
         try:
             with self._database.write("wish", "routing") as connection:
                 connection.execute(sa.insert(_E).values(_row(endpoint)))
                 if endpoint.wanted is not None:
                     connection.execute(sa.insert(_G).values(_generation_row(endpoint.id, endpoint.wanted)))
+                if manager is not None:
+                    grants.replace_within(connection, Securable(ENDPOINT, endpoint.id), {manager: [CAN_MANAGE]})
         except sa.exc.IntegrityError as error:
             raise errors.ResourceAlreadyExists(f"Serving endpoint with name {endpoint.name} already exists") from error
 
@@ -156,6 +162,7 @@ class Endpoints:
         with self._database.write("wish", "routing") as connection:
             row = _locked(connection, name)
             _change(connection, row.id, name=None, deleted_name=name, deleted_at=now_ms, updated_at=now_ms)
+            grants.replace_within(connection, Securable(ENDPOINT, row.id), {})
 
     # -- facts (control) -----------------------------------------------------------------------------------------
 
@@ -188,6 +195,8 @@ class Endpoints:
             for table in (tables.demands, tables.replicas, _G):
                 connection.execute(sa.delete(table).where(table.c.endpoint_id == endpoint_id))
             connection.execute(sa.delete(_E).where(_E.c.id == endpoint_id, _E.c.deleted_at.is_not(None)))
+            # Also what was granted by somebody who had found it just before it was deleted.
+            grants.replace_within(connection, Securable(ENDPOINT, endpoint_id), {})
 
 
 def _locked(connection: sa.Connection, name: str) -> sa.Row[Any]:

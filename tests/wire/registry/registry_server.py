@@ -24,6 +24,7 @@ from headgate.registry.models import Registry
 from headgate.store import schema
 from headgate.store.database import Database
 from headgate.store.endpoints import Endpoints
+from headgate.store.grants import Grants
 from headgate.store.replicas import Replicas
 from headgate.store.servers import Servers
 
@@ -42,6 +43,7 @@ def main(data_dir: Path) -> None:
     dependencies = ApiDependencies(
         authenticator=bootstrap.authenticator(database, "admin", sealer),
         endpoints=Endpoints(database),
+        grants=Grants(database),
         replicas=Replicas(database),
         servers=Servers(database),
         resolve=registry.resolve,

@@ -16,8 +16,8 @@ from headgate.store.endpoints import Endpoints
 class PromptEndpoints(Endpoints):
     """Every wish comes true at once, except that version 3 of a model never loads."""
 
-    def create(self, endpoint: Endpoint) -> None:
-        super().create(endpoint)
+    def create(self, endpoint: Endpoint, manager: str | None = None) -> None:
+        super().create(endpoint, manager)
         self._decide(endpoint.name)
 
     def add_generation(self, name: str, config: EndpointConfig, now_ms: int) -> Endpoint:
