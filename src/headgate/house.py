@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 _BIND_DEADLINE_S = 5.0
 _STOP_MARGIN_S = 10.0
 _BACKLOG = 2048
-_NOT_HANDED_ON = frozenset({"HEADGATE_ADMIN_TOKEN", "HEADGATE_SECRET_KEY"})
+_NOT_HANDED_ON = frozenset({"HEADGATE_ADMIN_TOKEN", "HEADGATE_SECRET_KEY", "HEADGATE_LOGIN_CLIENT_SECRET"})
 
 
 class CannotServe(Exception):
@@ -129,6 +129,7 @@ def _prepare(settings: Settings) -> dict[str, object]:
     """The fields of a `_Token`, or `refusal`: why this database is not served."""
     # A third of a second and 30 MB that the supervisor would never use again.
     from headgate.access import bootstrap, sealing, secret_key
+    from headgate.clock import SystemClock
     from headgate.notices import Announcer
     from headgate.store import schema
     from headgate.store.database import Database
@@ -140,7 +141,7 @@ def _prepare(settings: Settings) -> dict[str, object]:
     except sealing.UnusableKey as problem:
         return {"refusal": str(problem)}
     bootstrap.workspace_id(database)
-    token = bootstrap.ensure_admin_token(database, settings.data_dir, settings.admin_token, sealer)
+    token = bootstrap.ensure_administrator(database, settings, sealer, SystemClock())
     database.close()
     return {"value": token.value, "made_now": token.made_now}
 

@@ -111,6 +111,56 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OAuthSettings:
+    """Tokens that this server issues itself."""
+
+    issuer: str = ""
+    """`iss` of every token, and the only one accepted. Default: `<external_url>/oidc`; without an `external_url`, the address that was asked."""
+    token_life_s: float = 3600.0
+    """How long an access token is good."""
+    refresh_life_s: float = 7 * 86400.0
+    """How long a client that a person let in gets new access tokens, until that person must log in again."""
+    key_rotation_s: float = 30 * 86400.0
+    """A new key signs tokens after this time. Old keys verify until the last token they signed has expired."""
+    key_lead_s: float = 60.0
+    """A new key is known to all servers for this long before it signs."""
+    public_clients: str = "databricks-cli"
+    """Client ids, separated by commas, that may log people in with `/oidc/v1/authorize`. They are sent back to this computer (loopback) only."""
+    secrets_per_principal: int = 5
+    """Most secrets that one service principal may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSettings:
+    """How people log in with a browser: through an OpenID Connect provider, or, when there is none, with an access token."""
+
+    issuer: str = ""
+    """Issuer URL of the provider, e.g. `https://accounts.example.com`. Default: no provider."""
+    client_id: str = ""
+    """What the provider calls this server. Its redirect URI is `<external_url>/login/callback`."""
+    client_secret: str = field(default="", repr=False)
+    """The secret that goes with it. Kept sealed in the database, so that it need be given only once."""
+    scopes: str = "openid profile email"
+    """What the provider is asked for; some tell groups only for a scope of their own."""
+    user_claim: str = "email"
+    """The claim that is the user's name here. It must be one that people cannot choose for themselves."""
+    create_users: bool = True
+    """Make a user at the first login; otherwise only those who are known are let in."""
+    groups_claim: str = ""
+    """The claim that lists the user's groups, e.g. `groups`. Default: groups are managed here only."""
+    group_mapping: str = ""
+    """`theirs=ours` pairs, separated by commas. Default: groups of the same name. Groups that do not exist here are passed over."""
+    admin_groups: str = ""
+    """Values of the claim, separated by commas, whose people are administrators."""
+    session_life_s: float = 12 * 3600.0
+    """How long a browser stays logged in."""
+    clock_skew_s: float = 60.0
+    """How far the provider's clock may be off."""
+    timeout_s: float = 10.0
+    """Longest wait for an answer of the provider."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set."""
 
@@ -143,6 +193,8 @@ class Settings:
     replicas: ReplicaSettings = field(default_factory=ReplicaSettings)
     scaling: ScalingSettings = field(default_factory=ScalingSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    oauth: OAuthSettings = field(default_factory=OAuthSettings)
+    login: LoginSettings = field(default_factory=LoginSettings)
 
     def resolved(self) -> Settings:
         """The same with absolute `data_dir`, and `run_dir` and `database_url` filled in."""
@@ -157,10 +209,11 @@ class Settings:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the administrator's token and the secret key, for handing on to another process."""
+        """Everything but what is secret, for handing on to another process."""
         tree = dataclasses.asdict(self)
         for secret in ("admin_token", "secret_key"):
             del tree[secret]
+        del tree["login"]["client_secret"]
         return tree | {"data_dir": str(self.data_dir), "run_dir": str(self.run_dir)}
 
     @property
