@@ -161,6 +161,20 @@ class LoginSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackingSettings:
+    """MLflow's own server behind this one: experiments, runs, traces and its web pages. Needs the extra `mlflow`."""
+
+    start: str = "on_demand"
+    """`on_demand` starts it with the first request for it, `always` with the server, `off` refuses such requests."""
+    database_url: str = field(default="", repr=False)
+    """SQLAlchemy URL of its database. Default: a file of its own in `data_dir`, or, when `database_url` is PostgreSQL, a schema of its own there."""
+    start_deadline_s: float = 120.0
+    """A request waits this long for it to start; the very first start also makes its tables."""
+    answer_deadline_s: float = 120.0
+    """A request is answered 504 when it says nothing for this long."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set."""
 
@@ -195,6 +209,7 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     oauth: OAuthSettings = field(default_factory=OAuthSettings)
     login: LoginSettings = field(default_factory=LoginSettings)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
     def resolved(self) -> Settings:
         """The same with absolute `data_dir`, and `run_dir` and `database_url` filled in."""
