@@ -26,7 +26,10 @@ import httptools
 import uvicorn
 import uvloop
 
-from headgate.access.principals import Authenticator, Principal, token_hash
+from headgate.access.directory import Directory
+from headgate.access.principals import Authenticator, token_hash
+from headgate.clock import SystemClock
+from headgate.domain.identity import ADMINS_ID, AccessToken, Group, Population, User
 from headgate.domain.routing import EndpointRoute, EntityRoute, ReplicaAddress, RoutingTable
 from headgate.gateway import http
 from headgate.gateway.front import Front
@@ -82,7 +85,10 @@ def run_server(listener: socket.socket, folder: str, given: argparse.Namespace) 
     entity = EntityRoute("churn-1", "main.default.churn", "1", "key", 100, 64, (replica,))
     table = RoutingTable(1, {"churn": EndpointRoute("id", "churn", "READY", (entity,))})
     counted = Metrics(Path(folder) / "metrics", "server-0")
-    authenticator = Authenticator(b"key", {token_hash(b"key", TOKEN): Principal("1", "admin", admin=True)})
+    admins = Group(ADMINS_ID, "admins", frozenset({"1"}))
+    token = AccessToken("t", token_hash(b"key", TOKEN), "1", "1", 0)
+    directory = Directory(Population(1, users=(User("1", "admin"),), groups=(admins,), tokens=(token,)))
+    authenticator = Authenticator(b"key", lambda: directory, SystemClock())
     gateway = Gateway(
         GatewayDependencies(
             authenticate=authenticator.authenticate,

@@ -72,6 +72,7 @@ def run_server(role: Role) -> None:
 async def _serve_public(role: Role) -> None:
     from headgate import web
     from headgate.access import bootstrap, sealing
+    from headgate.access.principals import Authenticator
     from headgate.notices import Listener
     from headgate.store.database import Database
     from headgate.telemetry.counting import Metrics
@@ -80,10 +81,18 @@ async def _serve_public(role: Role) -> None:
     database = Database(settings.database_url, Announcer(settings.sockets))
     counted = Metrics(settings.sockets / "metrics", name)
     sealer = sealing.open_sealer(settings)
-    authenticator = bootstrap.authenticator(database, settings.admin_user, sealer)
-    shared = web.Shared(settings, database, authenticator, counted, bootstrap.workspace_id(database), name, sealer)
+    follower = web.follower(database, counted, name)
+    authenticator = Authenticator(bootstrap.token_hash_key(database, sealer), follower.now, SystemClock())
+    workspace = bootstrap.workspace_id(database)
+    shared = web.Shared(settings, database, authenticator, counted, workspace, name, sealer, follower)
     gateway = web.gateway(shared)
-    listener = Listener(settings.sockets, f"{name}.sock", gateway.hint)
+
+    def hear(topic: str) -> None:
+        gateway.hint(topic)
+        follower.hint(topic)
+
+    listener = Listener(settings.sockets, f"{name}.sock", hear)
+    following = asyncio.create_task(follower.run())
     server = web.http_server(web.front(shared, gateway), gateway, settings)
     stop = _stop_signal(role)
 
@@ -102,6 +111,7 @@ async def _serve_public(role: Role) -> None:
     finally:
         draining.cancel()
         listener.close()
+        following.cancel()
         database.close()
 
 

@@ -1,7 +1,7 @@
 """Every error a client can be shown, as one tree.
 
 HeadgateError
-├─ InvalidParameterValue 400   BadRequest 400   InvalidState 400
+├─ InvalidParameterValue 400   BadRequest 400   InvalidState 400   QuotaExceeded 400
 ├─ Unauthenticated 401         PermissionDenied 403
 ├─ ResourceDoesNotExist 404    EndpointNotFound 404   NotFound 404
 ├─ MethodNotAllowed 405
@@ -48,6 +48,11 @@ class BadRequest(HeadgateError):
 
 class InvalidState(HeadgateError):
     error_code = "INVALID_STATE"
+    http_status = 400
+
+
+class QuotaExceeded(HeadgateError):
+    error_code = "QUOTA_EXCEEDED"
     http_status = 400
 
 

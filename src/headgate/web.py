@@ -9,11 +9,13 @@ import contextlib
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 
 from headgate.access import sealing
+from headgate.access.directory import DirectorySource, Follower
 from headgate.access.principals import Authenticator
 from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
@@ -34,6 +36,7 @@ from headgate.store.activity import Activity
 from headgate.store.database import Database
 from headgate.store.endpoints import Endpoints
 from headgate.store.grants import Grants
+from headgate.store.identities import Identities
 from headgate.store.replicas import Replicas
 from headgate.store.servers import Servers
 from headgate.telemetry.counting import Metrics
@@ -54,6 +57,16 @@ class Shared:
     workspace_id: str
     server_id: str
     sealer: sealing.Sealer
+    follower: Follower
+
+
+def follower(database: Database, counted: Metrics, server_id: str) -> Follower:
+    """Has the directory of everybody, read once. Call it on the event loop that will serve."""
+    identities, servers = Identities(database), Servers(database)
+    report = partial(servers.report_identity, server_id)
+    made = Follower(DirectorySource(identities.revision, identities.read, report), counted)
+    made.refresh()
+    return made
 
 
 def gateway(shared: Shared) -> Gateway:
@@ -83,6 +96,8 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
     service, builds = settings.data_dir / "logs" / "service", settings.data_dir / "logs" / "builds"
     dependencies = ApiDependencies(
         authenticator=shared.authenticator,
+        directory=shared.follower.now,
+        identities=Identities(database),
         endpoints=Endpoints(database),
         grants=Grants(database),
         replicas=Replicas(database),

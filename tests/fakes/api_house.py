@@ -19,19 +19,25 @@ from typing import Any
 import uvicorn
 
 from headgate import errors
-from headgate.access.principals import Authenticator, Principal, token_hash
+from headgate.access import bootstrap
+from headgate.access.directory import DirectorySource, Follower
+from headgate.access.principals import Authenticator
+from headgate.access.sealing import Keyring, Sealer
 from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
 from headgate.clock import SystemClock
 from headgate.domain.environment import EnvironmentSpec, ModelDescription
+from headgate.settings import Settings
 from headgate.store import schema
 from headgate.store.database import Database
 from headgate.store.endpoints import Endpoints
 from headgate.store.grants import Grants
+from headgate.store.identities import Identities
 from headgate.store.replicas import Replicas
 from headgate.store.servers import Servers
 
 TOKEN = "token-of-ada"
+SEALER = Sealer(Keyring([bytes(32)]))
 WORKSPACE_ID = "1234567890123456"
 ENDPOINTS = "/api/2.0/serving-endpoints"
 SIGNATURE = json.dumps(
@@ -91,6 +97,9 @@ class ApiHouse:
         self.endpoints = Endpoints(self.database)
         self.replicas = Replicas(self.database)
         self.servers = Servers(self.database)
+        self.identities = Identities(self.database)
+        settings = Settings(data_dir=folder, admin_user="ada", admin_token=TOKEN)
+        bootstrap.ensure_administrator(self.database, settings, SEALER, SystemClock())
         self.models = Models()
         for name in ("main.default.churn", "main.default.fraud"):
             for version in ("1", "2", "3"):
@@ -102,9 +111,12 @@ class ApiHouse:
         self.app = create_app(self._dependencies(**changes), **families)
 
     def _dependencies(self, **changes: Any) -> ApiDependencies:
-        key = b"key"
+        follower = Follower(DirectorySource(self.identities.revision, self.identities.read))
+        key = bootstrap.token_hash_key(self.database, SEALER)
         known = {
-            "authenticator": Authenticator(key, {token_hash(key, TOKEN): Principal("1", "ada", admin=True)}),
+            "authenticator": Authenticator(key, follower.refresh, SystemClock()),
+            "directory": follower.refresh,
+            "identities": self.identities,
             "endpoints": self.endpoints,
             "grants": Grants(self.database),
             "replicas": self.replicas,

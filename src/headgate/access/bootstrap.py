@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from headgate.access.principals import Authenticator, Principal, token_hash
+from headgate import errors
+from headgate.access.principals import new_token, token_hash
 from headgate.access.sealing import Sealer, sealed_fact
+from headgate.clock import Clock
+from headgate.domain.identity import ADMINISTRATOR_ID, AccessToken
+from headgate.settings import Settings
 from headgate.store import leases
 from headgate.store.database import Database
+from headgate.store.identities import Identities
 
-ADMIN_ID = "1"
+logger = logging.getLogger(__name__)
+
+ADMIN_TOKEN_ID = "0" * 64
+"""Of the first administrator's token, which is set at every start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +32,27 @@ class AdminToken:
     made_now: bool
 
 
-def ensure_admin_token(database: Database, data_dir: Path, given: str, sealer: Sealer) -> AdminToken:
-    """Makes `given` the administrator's token; without one, the kept one, else a new one, kept in `data_dir/admin-token` (0600)."""
-    path = data_dir / "admin-token"
+def ensure_administrator(database: Database, settings: Settings, sealer: Sealer, clock: Clock) -> AdminToken:
+    """Makes the built-in groups, the first administrator, and `settings.admin_token` its token.
+
+    Without a given token, the one kept in `data_dir/admin-token` (0600), else a new one, which is kept there.
+    """
+    path = settings.data_dir / "admin-token"
     kept = path.read_text().strip() if path.exists() else ""
-    value = given or kept or f"hgt_{secrets.token_urlsafe(32)}"
+    value = settings.admin_token or kept or new_token()
     if value != kept:
         _write_private(path, value + "\n")
+    identities = Identities(database)
+    try:
+        identities.ensure_built_in(settings.admin_user)
+    except errors.ResourceAlreadyExists:
+        logger.warning("the first administrator keeps its name: there is another user called %s", settings.admin_user)
     digest = token_hash(token_hash_key(database, sealer), value)
-    if leases.fact(database, "admin_token_hash") != digest:
-        leases.set_fact(database, "admin_token_hash", digest)
-    return AdminToken(value, made_now=not given and not kept)
-
-
-def authenticator(database: Database, admin_user: str, sealer: Sealer) -> Authenticator:
-    """Knows the tokens there are. Call after `ensure_admin_token`."""
-    digest = leases.fact(database, "admin_token_hash")
-    if digest is None:
-        raise RuntimeError("this installation has no administrator yet: start it with `headgate serve`")
-    return Authenticator(token_hash_key(database, sealer), {digest: Principal(ADMIN_ID, admin_user, admin=True)})
+    comment = "data_dir/admin-token"
+    identities.replace_token(
+        AccessToken(ADMIN_TOKEN_ID, digest, ADMINISTRATOR_ID, ADMINISTRATOR_ID, clock.now_ms(), comment)
+    )
+    return AdminToken(value, made_now=not settings.admin_token and not kept)
 
 
 def token_hash_key(database: Database, sealer: Sealer) -> bytes:

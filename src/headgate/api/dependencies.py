@@ -10,12 +10,14 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from headgate.access.directory import Directory
 from headgate.access.principals import Authenticator, Principal
 from headgate.access.rights import Rights
 from headgate.clock import Clock
 from headgate.domain.environment import ModelDescription
 from headgate.store.endpoints import Endpoints
 from headgate.store.grants import Grants
+from headgate.store.identities import Identities
 from headgate.store.replicas import Replicas
 from headgate.store.servers import Servers
 
@@ -29,6 +31,9 @@ class ApiDependencies:
     """All callables are synchronous and thread-safe: handlers run in threads."""
 
     authenticator: Authenticator
+    directory: Callable[[], Directory]
+    """Everybody there is, newest."""
+    identities: Identities
     endpoints: Endpoints
     grants: Grants
     replicas: Replicas

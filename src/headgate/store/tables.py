@@ -18,7 +18,7 @@ facts = sa.Table(
     metadata,
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("value", sa.Text, nullable=False, info={"sealed": "fact:{name}"}),
-    comment="Single values of this installation: workspace_id, admin_token_hash, url_signing_key.",
+    comment="Single values of this installation: workspace_id, token_hash_key, url_signing_key.",
 )
 
 revisions = sa.Table(
@@ -117,5 +117,7 @@ servers = sa.Table(
     sa.Column("server_id", sa.String(64), primary_key=True),
     sa.Column("routing_revision", sa.BigInteger, nullable=False),
     sa.Column("seen_at", sa.BigInteger, nullable=False),
+    # Of the directory it uses; NULL until it has said so.
+    sa.Column("identity_revision", sa.BigInteger),
     comment="Which routing table each server process uses, and when it last asked whether there is a newer one.",
 )

@@ -70,6 +70,20 @@ ROUTING_FAILURES = Metric(
     "counter",
     "Times the routing table could not be read; the last one stays in use.",
 )
+DIRECTORY_REVISION = Metric(
+    "headgate_directory_revision", "gauge", "Revision of the directory of users in use.", ("process",), "max"
+)
+DIRECTORY_FAILURES = Metric(
+    "headgate_directory_refresh_failures_total",
+    "counter",
+    "Times the directory of users could not be read; the last one stays in use.",
+)
+AUTHENTICATION_FAILURES = Metric(
+    "headgate_authentication_failures_total",
+    "counter",
+    "Credentials that were refused: answered at once, held back, or turned away since too many were held back.",
+    ("answer",),
+)
 REPORT_FAILURES = Metric(
     "headgate_load_report_failures_total",
     "counter",
@@ -101,7 +115,7 @@ ALL: Mapping[str, Metric] = {
     for metric in (
         REQUESTS, REQUEST_SECONDS, QUEUE_SECONDS, PREDICTION_SECONDS, WAKE_SECONDS, REPLICA_DEATHS, IN_FLIGHT, QUEUED, CONCURRENCY,
         REFUSED, ROUTING_REVISION, ROUTING_FAILURES, REPORT_FAILURES, REPLICA_CPU, REPLICA_MEMORY, BATCHES, JOINED, MISMATCHES, LAP_SECONDS, ACTIONS,
-        PROCESS_CPU, PROCESS_MEMORY,
+        PROCESS_CPU, PROCESS_MEMORY, DIRECTORY_REVISION, DIRECTORY_FAILURES, AUTHENTICATION_FAILURES,
     )
 }  # fmt: skip
 """Every metric by name; docs/reference/metrics.md is generated from it."""

@@ -13,6 +13,8 @@ from pathlib import Path
 import uvicorn
 
 from headgate.access import bootstrap
+from headgate.access.directory import DirectorySource, Follower
+from headgate.access.principals import Authenticator
 from headgate.access.sealing import Keyring, Sealer
 from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
@@ -21,10 +23,12 @@ from headgate.clock import SystemClock
 from headgate.registry import signing
 from headgate.registry.local_disk import LocalDisk
 from headgate.registry.models import Registry
+from headgate.settings import Settings
 from headgate.store import schema
 from headgate.store.database import Database
 from headgate.store.endpoints import Endpoints
 from headgate.store.grants import Grants
+from headgate.store.identities import Identities
 from headgate.store.replicas import Replicas
 from headgate.store.servers import Servers
 
@@ -35,13 +39,17 @@ def main(data_dir: Path) -> None:
     database = Database(f"sqlite:///{data_dir / 'headgate.db'}")
     schema.upgrade(database)
     sealer = Sealer(Keyring([bytes(32)]))
-    bootstrap.ensure_admin_token(database, data_dir, TOKEN, sealer)
     clock = SystemClock()
+    bootstrap.ensure_administrator(database, Settings(data_dir=data_dir, admin_token=TOKEN), sealer, clock)
+    identities = Identities(database)
+    follower = Follower(DirectorySource(identities.revision, identities.read))
     registry = Registry(database, LocalDisk(data_dir / "models"), clock)
     registry.recover()
     signer = signing.UrlSigner(bytes(32), clock)
     dependencies = ApiDependencies(
-        authenticator=bootstrap.authenticator(database, "admin", sealer),
+        authenticator=Authenticator(bootstrap.token_hash_key(database, sealer), follower.refresh, clock),
+        directory=follower.refresh,
+        identities=identities,
         endpoints=Endpoints(database),
         grants=Grants(database),
         replicas=Replicas(database),

@@ -52,7 +52,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_facts")),
-        comment="Single values of this installation: workspace_id, admin_token_hash, url_signing_key.",
+        comment="Single values of this installation: workspace_id, token_hash_key, url_signing_key.",
     )
     op.create_table(
         "leases",

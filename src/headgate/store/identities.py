@@ -1,0 +1,275 @@
+"""Users, service principals, groups and access tokens. Written by the API and at start; every server follows topic `identity`.
+
+Writers are one after another on every database: each begins by raising the topic's revision, one row that the others wait for.
+So a rule over several rows (no group within itself) that held for the writer holds for all.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from headgate import errors
+from headgate.domain import identity
+from headgate.domain.identity import AccessToken, Group, Identity, Population, ServicePrincipal, User
+from headgate.store import grants
+from headgate.store.database import Database, revision_within
+from headgate.store.identity_tables import access_tokens, identities, memberships
+
+TOPIC = "identity"
+
+_I = identities
+_M = memberships
+_T = access_tokens
+
+_KINDS: Mapping[type[Identity], str] = {User: "user", ServicePrincipal: "service_principal", Group: "group"}
+_SHOWN = {"user": "user", "service_principal": "service principal", "group": "group"}
+
+One = TypeVar("One", User, ServicePrincipal, Group)
+
+
+class Identities:
+    """Repository of everybody and their tokens. Every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def revision(self) -> int:
+        """How often anything of it was written."""
+        return self._database.revision(TOPIC)
+
+    def read(self) -> Population:
+        """Everybody. The revision is read first: a change while reading makes the reader read again."""
+        with self._database.read() as connection:
+            revision = revision_within(connection, TOPIC)
+            found = _everybody(connection)
+            tokens = tuple(_token(row) for row in connection.execute(sa.select(_T).order_by(_T.c.created_at, _T.c.id)))
+        return Population(
+            revision,
+            tuple(one for one in found if isinstance(one, User)),
+            tuple(one for one in found if isinstance(one, ServicePrincipal)),
+            tuple(one for one in found if isinstance(one, Group)),
+            tokens,
+        )
+
+    def add(self, new: Identity, into: Iterable[str] = ()) -> None:
+        """Somebody new, as a member of these groups. Raises ResourceAlreadyExists, InvalidParameterValue."""
+        identity.check(new)
+        with self._database.write(TOPIC) as connection:
+            _check_free(connection, new)
+            connection.execute(sa.insert(_I).values(_values(new)))
+            _set_members(connection, new)
+            _join(connection, new.id, into)
+
+    def change(self, kind: type[One], identity_id: str, changed: Callable[[One], One]) -> One:
+        """Replaces it by what `changed` makes of it, which may raise; that is called within the transaction.
+
+        Raises ResourceDoesNotExist, ResourceAlreadyExists, InvalidParameterValue.
+        """
+        with self._database.write(TOPIC) as connection:
+            before = _one(connection, kind, identity_id)
+            after = changed(before)
+            identity.check(after)
+            if _name(after) != _name(before):
+                _check_free(connection, after)
+            connection.execute(sa.update(_I).where(_I.c.id == identity_id).values(_values(after)))
+            _set_members(connection, after)
+        return after
+
+    def change_groups(self, member_id: str, into: Iterable[str], out_of: Iterable[str]) -> None:
+        """Takes somebody out of groups and into others. Raises InvalidParameterValue."""
+        with self._database.write(TOPIC) as connection:
+            for group_id in out_of:
+                group = _one(connection, Group, group_id)
+                _set_members(connection, _with_members(group, group.members - {member_id}))
+            _join(connection, member_id, into)
+
+    def remove(self, kind: type[One], identity_id: str) -> None:
+        """It is gone, with its tokens, memberships and grants. Raises ResourceDoesNotExist, InvalidParameterValue."""
+        identity.check_deletable(identity_id)
+        with self._database.write(TOPIC, "routing") as connection:
+            _one(connection, kind, identity_id)
+            connection.execute(sa.delete(_I).where(_I.c.id == identity_id))
+            grants.forget_grantee_within(connection, identity_id)
+
+    def ensure_built_in(self, admin_user: str) -> None:
+        """The first administrator, called `admin_user`, and the built-in groups. Raises ResourceAlreadyExists when somebody else has that name."""
+        with self._database.read() as connection:
+            before = {one.id: one for one in _everybody(connection)}
+        old = before.get(identity.ADMINISTRATOR_ID)
+        if old is None:
+            administrator = User(identity.ADMINISTRATOR_ID, admin_user, admin_user)
+            identity.check(administrator)
+            with self._database.write(TOPIC) as connection:
+                connection.execute(sa.insert(_I).values(_values(administrator)))
+                for group_id, name in identity.BUILT_IN.items():
+                    group = Group(group_id, name, entitlements=identity.GIVEN_TO[group_id])
+                    connection.execute(sa.insert(_I).values(_values(group)))
+                connection.execute(sa.insert(_M).values(group_id=identity.ADMINS_ID, member_id=administrator.id))
+        elif isinstance(old, User) and old.user_name != admin_user:
+            display = admin_user if old.display_name == old.user_name else old.display_name
+            self.change(User, old.id, lambda one: _renamed(one, admin_user, display))
+
+    # -- tokens ---------------------------------------------------------------------------------------------------
+
+    def add_token(self, token: AccessToken, most: int) -> None:
+        """A new token; its principal's expired ones go. Raises ResourceDoesNotExist, QuotaExceeded when there are `most` already."""
+        mine = _T.c.principal_id == token.principal_id
+        with self._database.write(TOPIC) as connection:
+            if connection.execute(sa.select(_I.c.id).where(_I.c.id == token.principal_id)).first() is None:
+                raise errors.ResourceDoesNotExist(f"There is nobody with id {token.principal_id}.")
+            connection.execute(sa.delete(_T).where(mine, _T.c.expires_at <= token.created_at_ms))
+            count = connection.execute(sa.select(sa.func.count()).select_from(_T).where(mine)).scalar() or 0
+            if count >= most:
+                raise errors.QuotaExceeded(
+                    f"There are {count} tokens already, which is the most that one user or service principal may have. "
+                    "Revoke some that are not needed any more."
+                )
+            connection.execute(sa.insert(_T).values(_token_values(token)))
+
+    def replace_token(self, token: AccessToken) -> None:
+        """The token of that id is this one from now on; nothing is written when it already is."""
+        with self._database.read() as connection:
+            old = connection.execute(sa.select(_T).where(_T.c.id == token.id)).first()
+        if old is not None and old.digest == token.digest:
+            return
+        with self._database.write(TOPIC) as connection:
+            connection.execute(sa.delete(_T).where(sa.or_(_T.c.id == token.id, _T.c.digest == token.digest)))
+            connection.execute(sa.insert(_T).values(_token_values(token)))
+
+    def revoke_token(self, token_id: str) -> None:
+        """It is good for nothing any more. Raises ResourceDoesNotExist."""
+        with self._database.write(TOPIC) as connection:
+            if not connection.execute(sa.delete(_T).where(_T.c.id == token_id)).rowcount:
+                raise errors.ResourceDoesNotExist(f"Token {token_id} does not exist.")
+
+    def tokens(self, principal_id: str | None = None) -> list[AccessToken]:
+        """Of one principal or of all, oldest first, with their last use."""
+        wanted = sa.select(_T).order_by(_T.c.created_at, _T.c.id)
+        if principal_id is not None:
+            wanted = wanted.where(_T.c.principal_id == principal_id)
+        with self._database.read() as connection:
+            return [_token(row) for row in connection.execute(wanted)]
+
+    def note_use(self, last_used_at_ms: Mapping[str, int]) -> None:
+        """When tokens (by id) were last used. Changes nothing for anybody else: no revision grows."""
+        with self._database.write() as connection:
+            for token_id, at_ms in last_used_at_ms.items():
+                older = sa.or_(_T.c.last_used_at.is_(None), _T.c.last_used_at < at_ms)
+                connection.execute(sa.update(_T).where(_T.c.id == token_id, older).values(last_used_at=at_ms))
+
+
+def _renamed(user: User, user_name: str, display_name: str) -> User:
+    return User(
+        user.id, user_name, display_name, user.given_name, user.family_name, user.external_id, user.active,
+        user.entitlements, user.roles,
+    )  # fmt: skip
+
+
+def _with_members(group: Group, members: frozenset[str]) -> Group:
+    return Group(group.id, group.display_name, members, group.external_id, group.entitlements, group.roles)
+
+
+def _name(one: Identity) -> str:
+    if isinstance(one, User):
+        return one.user_name
+    return one.application_id if isinstance(one, ServicePrincipal) else one.display_name
+
+
+def _check_free(connection: sa.Connection, one: Identity) -> None:
+    kind, name = _KINDS[type(one)], _name(one)
+    same = sa.and_(_I.c.kind == kind, _I.c.folded_name == identity.folded(name), _I.c.id != one.id)
+    if connection.execute(sa.select(_I.c.id).where(same)).first() is not None:
+        raise errors.ResourceAlreadyExists(f"A {_SHOWN[kind]} called {name} already exists.")
+
+
+def _set_members(connection: sa.Connection, group: Identity) -> None:
+    if not isinstance(group, Group):
+        return
+    everybody = _everybody(connection)
+    groups = {one.id: one for one in everybody if isinstance(one, Group)}
+    if groups[group.id].members == group.members and group.id not in group.members:
+        return
+    identity.check_members(group, groups, {one.id for one in everybody})
+    connection.execute(sa.delete(_M).where(_M.c.group_id == group.id))
+    if group.members:
+        rows = [{"group_id": group.id, "member_id": member} for member in sorted(group.members)]
+        connection.execute(sa.insert(_M), rows)
+
+
+def _join(connection: sa.Connection, member_id: str, into: Iterable[str]) -> None:
+    for group_id in into:
+        group = _one(connection, Group, group_id)
+        _set_members(connection, _with_members(group, group.members | {member_id}))
+
+
+def _one(connection: sa.Connection, kind: type[One], identity_id: str) -> One:
+    wanted = sa.and_(_I.c.id == identity_id, _I.c.kind == _KINDS[kind])
+    row = connection.execute(sa.select(_I).where(wanted)).first()
+    if row is None:
+        raise errors.ResourceDoesNotExist(f"There is no {_SHOWN[_KINDS[kind]]} with id {identity_id}.")
+    members = connection.execute(sa.select(_M.c.member_id).where(_M.c.group_id == identity_id)).scalars()
+    found = _identity(row, frozenset(members))
+    assert isinstance(found, kind)
+    return found
+
+
+def _everybody(connection: sa.Connection) -> list[Identity]:
+    members: dict[str, set[str]] = defaultdict(set)
+    for group_id, member_id in connection.execute(sa.select(_M.c.group_id, _M.c.member_id)):
+        members[group_id].add(member_id)
+    rows = connection.execute(sa.select(_I).order_by(_I.c.folded_name))
+    return [_identity(row, frozenset(members.get(row.id, ()))) for row in rows]
+
+
+def _identity(row: sa.Row[tuple[object, ...]], members: frozenset[str]) -> Identity:
+    entitlements, roles = tuple(row.entitlements), tuple(row.roles)
+    if row.kind == "user":
+        return User(
+            row.id, row.name, row.display_name, row.given_name, row.family_name, row.external_id, bool(row.active),
+            entitlements, roles,
+        )  # fmt: skip
+    if row.kind == "service_principal":
+        active = bool(row.active)
+        return ServicePrincipal(row.id, row.name, row.display_name, row.external_id, active, entitlements, roles)
+    return Group(row.id, row.name, members, row.external_id, entitlements, roles)
+
+
+def _values(one: Identity) -> dict[str, object]:
+    name = _name(one)
+    return {
+        "id": one.id,
+        "kind": _KINDS[type(one)],
+        "name": name,
+        "folded_name": identity.folded(name),
+        "display_name": one.display_name,
+        "given_name": getattr(one, "given_name", ""),
+        "family_name": getattr(one, "family_name", ""),
+        "external_id": one.external_id,
+        "active": getattr(one, "active", True),
+        "entitlements": list(one.entitlements),
+        "roles": list(one.roles),
+    }
+
+
+def _token(row: sa.Row[tuple[object, ...]]) -> AccessToken:
+    return AccessToken(
+        row.id, row.digest, row.principal_id, row.created_by_id, row.created_at, row.comment, row.expires_at,
+        row.last_used_at,
+    )  # fmt: skip
+
+
+def _token_values(token: AccessToken) -> dict[str, object]:
+    return {
+        "id": token.id,
+        "digest": token.digest,
+        "principal_id": token.principal_id,
+        "created_by_id": token.created_by_id,
+        "created_at": token.created_at_ms,
+        "comment": token.comment,
+        "expires_at": token.expires_at_ms,
+        "last_used_at": token.last_used_at_ms,
+    }
