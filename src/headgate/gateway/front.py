@@ -24,7 +24,7 @@ _JSON = b"application/json"
 
 
 class Front:
-    """`GET /health`: 200 once requests can be served, else 503. `GET /metrics`: Prometheus text, for anyone with a token."""
+    """`GET /health`: 200 once requests can be served, else 503. `GET /metrics`: Prometheus text, for administrators."""
 
     def __init__(
         self, gateway: Gateway, api: App, authenticate: Callable[[str | None], Principal], counted: Metrics
@@ -77,7 +77,9 @@ class Front:
     async def _metrics(self, scope: Mapping[str, Any], send: Send) -> None:
         header = dict(scope["headers"]).get(b"authorization")
         try:
-            self._authenticate(None if header is None else header.decode("latin-1"))
+            caller = self._authenticate(None if header is None else header.decode("latin-1"))
+            if not caller.admin or caller.endpoint_id is not None:  # it names every endpoint
+                raise errors.PermissionDenied("Only administrators may read the server's metrics.")
         except errors.HeadgateError as error:
             await _respond(send, error.http_status, _JSON, orjson.dumps(error.body()))
             return

@@ -15,12 +15,10 @@ from typing import Protocol
 from headgate import errors
 from headgate.access.principals import Principal
 from headgate.clock import Clock
-from headgate.domain.routing import EndpointRoute
 from headgate.gateway.call import Call, Chunks, Reply
 from headgate.gateway.capacity import Capacity
 from headgate.gateway.exchanges import Answer, Exchange
 from headgate.gateway.stages.authenticate import Authenticate
-from headgate.gateway.stages.authorize import Authorize
 from headgate.gateway.stages.call_replica import CallReplica
 from headgate.gateway.stages.choose import Choose
 from headgate.gateway.stages.find_endpoint import FindEndpoint
@@ -51,7 +49,6 @@ class StepNeeds:
     """What the steps are made from."""
 
     authenticate: Callable[[str | None], Principal]
-    may_query: Callable[[Principal, EndpointRoute], bool]
     switchboard: Switchboard
     capacity: Capacity
     recorder: Recorder
@@ -68,7 +65,6 @@ def build(needs: StepNeeds) -> Pipeline:
             Trace(needs.rng),
             Authenticate(needs.authenticate),
             FindEndpoint(needs.switchboard),
-            Authorize(needs.may_query),
             Record(needs.recorder),
             Limit(needs.payload_bytes),
             choose,

@@ -14,7 +14,7 @@ from typing import Any
 from headgate import errors
 from headgate.access.principals import Principal
 from headgate.clock import Clock, SystemClock, within
-from headgate.domain.routing import EndpointRoute, RoutingTable
+from headgate.domain.routing import RoutingTable
 from headgate.gateway import pipeline
 from headgate.gateway.capacity import Capacity
 from headgate.gateway.deployment import Terms
@@ -29,11 +29,6 @@ from headgate.telemetry.counting import Metrics
 
 TICK_S = 0.25
 FLUSH_S = 1.0
-
-
-def administrators_only(principal: Principal, endpoint: EndpointRoute) -> bool:
-    """Who may query while there are no other permissions."""
-    return principal.admin
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +48,6 @@ class GatewayDependencies:
     load_report_s: float
     workspace_id: str
     counted: Metrics
-    may_query: Callable[[Principal, EndpointRoute], bool] = administrators_only
     clock: Clock = field(default_factory=SystemClock)
     rng: random.Random = field(default_factory=random.Random)
 
@@ -74,7 +68,6 @@ class Gateway:
         steps = pipeline.build(
             pipeline.StepNeeds(
                 authenticate=needs.authenticate,
-                may_query=needs.may_query,
                 switchboard=self._switchboard,
                 capacity=self.capacity,
                 recorder=CountingRecorder(needs.counted),

@@ -28,13 +28,24 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 """Runs a test's coroutine; the fixture `run` is one per kind of event loop."""
 
 ADMIN = Principal("1", "admin", admin=True)
-GUEST = Principal("2", "guest", admin=False)
+GUEST = Principal("2", "guest", admin=False, keys=frozenset({"2"}))
+"""May see every endpoint and query none."""
+QUERIER = Principal("3", "quinn", admin=False, keys=frozenset({"3", "300"}))
+STRANGER = Principal("4", "sam", admin=False, keys=frozenset({"4"}))
+NARROW = Principal("3", "quinn", admin=False, keys=QUERIER.keys, endpoint_id="id-of-churn")
+"""The querier with a token for one endpoint."""
 DOOR = "asgi"
 """How requests come in: `asgi`, to the app; `http`, as bytes. Set by the fixture `run`."""
 
 
 def authenticate(authorization: str | None) -> Principal:
-    known = {"Bearer secret": ADMIN, "Bearer guest": GUEST}
+    known = {
+        "Bearer secret": ADMIN,
+        "Bearer guest": GUEST,
+        "Bearer querier": QUERIER,
+        "Bearer stranger": STRANGER,
+        "Bearer narrow": NARROW,
+    }
     if authorization not in known:
         raise errors.Unauthenticated("Invalid access token.")
     return known[authorization]
@@ -137,9 +148,10 @@ class Bench:
         self.workers.append(worker)
         return await worker.start()
 
-    async def serve(self, *entities: EntityRoute, state: str = "READY", name: str = "churn") -> None:
+    async def serve(self, *entities: EntityRoute, state: str = "READY", name: str = "churn", **more: Any) -> None:
         """Puts an endpoint into the routing table and waits until the gateway has it."""
-        route = EndpointRoute(f"id-of-{name}", name, state, entities)
+        granted = {"queriers": frozenset({"300"}), "viewers": frozenset({"300", "2"})}
+        route = EndpointRoute(f"id-of-{name}", name, state, entities, **{**granted, **more})
         await self.publish({**self.table.endpoints, name: route})
 
     async def publish(self, endpoints: dict[str, EndpointRoute]) -> None:

@@ -107,15 +107,16 @@ def test_health_tells_whether_requests_can_be_served(tmp_path: Path, run: Run) -
     run(live())
 
 
-def test_metrics_need_a_token(tmp_path: Path, run: Run) -> None:
+def test_metrics_are_for_administrators(tmp_path: Path, run: Run) -> None:
     async def live() -> None:
         async with served(tmp_path) as server:
             wire = await server.connect()
             status, _, body = await wire.ask(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
             assert (status, json.loads(body)["error_code"]) == (401, "UNAUTHENTICATED")
-            status, headers, body = await wire.ask(
-                b"GET /metrics HTTP/1.1\r\nhost: x\r\nauthorization: Bearer guest\r\n\r\n"
-            )
+            asked = b"GET /metrics HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\n\r\n"
+            status, _, body = await wire.ask(asked % b"guest")
+            assert (status, json.loads(body)["error_code"]) == (403, "PERMISSION_DENIED")
+            status, headers, body = await wire.ask(asked % b"secret")
             assert (status, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
             assert b"headgate_routing_revision" in body
             wire.close()

@@ -17,7 +17,6 @@ from headgate.clock import SystemClock
 from headgate.domain.routing import EndpointRoute, EntityRoute, RoutingTable
 from headgate.gateway import pipeline
 from headgate.gateway.call import Call, Head, Reply, Whole
-from headgate.gateway.plane import administrators_only
 from headgate.gateway.stages import choose, find_endpoint
 from headgate.gateway.stages.call_replica import CallReplica
 from headgate.gateway.stages.trace import request_id
@@ -168,12 +167,7 @@ def test_an_endpoint_that_takes_no_requests_says_why(
     table: RoutingTable, error: type[errors.HeadgateError], says: str
 ) -> None:
     with pytest.raises(error, match=says):
-        find_endpoint.find(table, "churn")
-
-
-def test_for_now_only_administrators_query() -> None:
-    assert administrators_only(Principal("1", "a", admin=True), endpoint(100))
-    assert not administrators_only(Principal("2", "b", admin=False), endpoint(100))
+        find_endpoint.find(table, "churn", Principal("1", "a", admin=True))
 
 
 def test_the_execution_limit_leaves_the_worker_time_to_answer_itself() -> None:

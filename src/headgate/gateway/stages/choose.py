@@ -1,4 +1,4 @@
-"""Seventh step: which served entity takes the request: the one the path names, else by the traffic percentages.
+"""Sixth step: which served entity takes the request: the one the path names, else by the traffic percentages.
 
 A request that was dealt to an entity without replicas waits for that entity, even when others have some: the split is the
 owner's wish, and an entity that gets a share must wake.
@@ -38,7 +38,7 @@ class Choose:
 
     async def again(self, call: Call) -> None:
         """Its entity left the routing table before a replica had the request: choose from what serves now."""
-        call.endpoint = find(self._switchboard.table, call.head.endpoint_name)
+        call.endpoint = find(self._switchboard.table, call.head.endpoint_name, call.principal)
         waiting = self(call)
         if waiting is not None:
             await waiting
@@ -51,7 +51,7 @@ class Choose:
         deployment = self._capacity.of(entity.deployment_key)
         if deployment is None:
             # The route was found before the table was swapped, while another step waited.
-            call.endpoint = find(self._switchboard.table, call.head.endpoint_name)
+            call.endpoint = find(self._switchboard.table, call.head.endpoint_name, call.principal)
             entity = self._pick(call) or self._nobody(call)
             deployment = self._capacity.of(entity.deployment_key)
             assert deployment is not None, "the table and its deployments are swapped together"
@@ -59,7 +59,7 @@ class Choose:
 
     async def _look_again(self, call: Call) -> None:
         await self._switchboard.catch_up()
-        call.endpoint = find(self._switchboard.table, call.head.endpoint_name)
+        call.endpoint = find(self._switchboard.table, call.head.endpoint_name, call.principal)
         self._take(call, self._pick(call) or self._nobody(call))
 
     def _nobody(self, call: Call) -> EntityRoute:

@@ -1,4 +1,4 @@
-"""Sixth step: bounds on one request before anything is spent on it. Rate limits will join here."""
+"""Fifth step: bounds on one request before anything is spent on it. Rate limits will join here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fifth step: from here on the recorder gets every request once it is finished, whatever became of it.
+"""Fourth step: from here on the recorder gets every request once it is finished, whatever became of it.
 
 A streamed answer is finished when its last chunk is sent or its client has left. The one place that logs a request (at debug).
 """
