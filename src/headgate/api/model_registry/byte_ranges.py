@@ -1,8 +1,9 @@
-"""A file of a model version as an answer, whole or the one range that was asked for. Called by `files`."""
+"""A file as an answer, whole or the one range that was asked for. Called by `files`, and by the tracking family for artifacts."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from email.utils import formatdate
 
 from fastapi import Request, Response
@@ -19,7 +20,12 @@ _BINARY = "application/octet-stream"
 
 def answer(request: Request, files: VersionFiles, file: FilePath) -> Response:
     """200, 206 or 416; without a body for HEAD. Raises NotFound."""
-    found = existing(files, file)
+    location = (file.name, file.version, file.path)
+    return answer_with(request, existing(files, file), file.text, lambda start, size: files.read(location, start, size))
+
+
+def answer_with(request: Request, found: Entry, text: str, read: Callable[[int, int], Iterator[bytes]]) -> Response:
+    """As `answer`, of a file that messages call `text`; `read` gets the first byte and how many."""
     size = found.size_bytes
     headers = {"Accept-Ranges": "bytes", "Last-Modified": formatdate(found.modified_at_ms / 1000, usegmt=True)}
     start, end, status = 0, size, 200
@@ -28,14 +34,13 @@ def answer(request: Request, files: VersionFiles, file: FilePath) -> Response:
         start, end, status = *wanted, 206
         if start >= end:
             headers["Content-Range"] = f"bytes */{size}"
-            problem = errors.InvalidParameterValue(f"Range not satisfiable: {file.text} has {size} bytes.")
+            problem = errors.InvalidParameterValue(f"Range not satisfiable: {text} has {size} bytes.")
             return JSONResponse(problem.body(), 416, headers)
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     headers["Content-Length"] = str(end - start)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=_BINARY)
-    pieces = files.read((file.name, file.version, file.path), start, end - start)
-    return StreamingResponse(pieces, status, headers, _BINARY)
+    return StreamingResponse(read(start, end - start), status, headers, _BINARY)
 
 
 def existing(files: VersionFiles, file: FilePath) -> Entry:
