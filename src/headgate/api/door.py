@@ -21,7 +21,7 @@ from headgate.wire import request_body
 logger = logging.getLogger(__name__)
 
 # File contents stream to disk and have their own limit.
-_STREAMED = "/api/2.0/fs/files/"
+_STREAMED = ("/api/2.0/fs/files/", "/api/2.0/mlflow-artifacts/artifacts/")
 
 
 class Door:
