@@ -2,6 +2,7 @@
 
 HeadgateError
 ├─ InvalidParameterValue 400   BadRequest 400   InvalidState 400   QuotaExceeded 400
+├─ MalformedRequest 400        ResourceLimitExceeded 400
 ├─ Unauthenticated 401         PermissionDenied 403
 ├─ ResourceDoesNotExist 404    EndpointNotFound 404   NotFound 404
 ├─ MethodNotAllowed 405
@@ -53,6 +54,16 @@ class InvalidState(HeadgateError):
 
 class QuotaExceeded(HeadgateError):
     error_code = "QUOTA_EXCEEDED"
+    http_status = 400
+
+
+class MalformedRequest(HeadgateError):
+    error_code = "MALFORMED_REQUEST"
+    http_status = 400
+
+
+class ResourceLimitExceeded(HeadgateError):
+    error_code = "RESOURCE_LIMIT_EXCEEDED"
     http_status = 400
 
 

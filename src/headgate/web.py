@@ -17,6 +17,7 @@ import uvicorn
 from headgate.access import sealing
 from headgate.access.directory import DirectorySource, Follower
 from headgate.access.principals import Authenticator
+from headgate.access.secrets import Vault
 from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
 from headgate.api.model_registry import files, mlflow_registry
@@ -38,6 +39,7 @@ from headgate.store.endpoints import Endpoints
 from headgate.store.grants import Grants
 from headgate.store.identities import Identities
 from headgate.store.replicas import Replicas
+from headgate.store.secrets import Secrets
 from headgate.store.servers import Servers
 from headgate.telemetry.counting import Metrics
 
@@ -102,6 +104,7 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
         grants=Grants(database),
         replicas=Replicas(database),
         servers=Servers(database),
+        vault=Vault(Secrets(database), shared.sealer, clock),
         resolve=registry.resolve,
         describe=registry.describe,
         service_logs=lambda endpoint, entity: logs.read_service_logs(service / endpoint / entity, _LOG_BYTES),

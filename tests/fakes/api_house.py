@@ -23,6 +23,7 @@ from headgate.access import bootstrap
 from headgate.access.directory import DirectorySource, Follower
 from headgate.access.principals import Authenticator
 from headgate.access.sealing import Keyring, Sealer
+from headgate.access.secrets import Vault
 from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
 from headgate.clock import SystemClock
@@ -34,6 +35,7 @@ from headgate.store.endpoints import Endpoints
 from headgate.store.grants import Grants
 from headgate.store.identities import Identities
 from headgate.store.replicas import Replicas
+from headgate.store.secrets import Secrets
 from headgate.store.servers import Servers
 
 TOKEN = "token-of-ada"
@@ -121,6 +123,7 @@ class ApiHouse:
             "grants": Grants(self.database),
             "replicas": self.replicas,
             "servers": self.servers,
+            "vault": Vault(Secrets(self.database), SEALER, SystemClock()),
             "resolve": self.models.resolve,
             "describe": self.models.describe,
             "service_logs": lambda *of: self.service_logs.get(of, ""),

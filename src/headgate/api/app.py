@@ -14,6 +14,7 @@ from headgate.api import (
     endpoint_openapi,
     error_bodies,
     not_yet,
+    secrets,
     served_model_logs,
     serving_endpoints,
     workspace,
@@ -65,6 +66,7 @@ def _families() -> list[APIRouter]:
         endpoint_attributes.routes(),
         served_model_logs.routes(),
         endpoint_openapi.routes(),
+        secrets.routes(),
         workspace.routes(),
         not_yet.routes(),
     ]

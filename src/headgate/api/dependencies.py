@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from headgate.access.directory import Directory
 from headgate.access.principals import Authenticator, Principal
 from headgate.access.rights import Rights
+from headgate.access.secrets import Vault
 from headgate.clock import Clock
 from headgate.domain.environment import ModelDescription
 from headgate.store.endpoints import Endpoints
@@ -38,6 +39,8 @@ class ApiDependencies:
     grants: Grants
     replicas: Replicas
     servers: Servers
+    vault: Vault
+    """Scopes and secrets."""
     resolve: Callable[[str, str], str]
     """(model, version or `@alias`) -> version. Raises ResourceDoesNotExist."""
     describe: Callable[[str, str], ModelDescription]

@@ -33,7 +33,7 @@ class Securable:
     kind: str
     """One of the constants above."""
     id: str
-    """An endpoint's 32 hex digits; a scope's name; the full name of a catalog, schema or model in lower case; empty for the metastore."""
+    """An endpoint's 32 hex digits; a scope's id, 32 hex digits; the full name of a catalog, schema or model in lower case; empty for the metastore."""
 
 
 def highest_level(held: Held, keys: frozenset[str]) -> str | None:

@@ -16,6 +16,7 @@ from headgate.access import bootstrap
 from headgate.access.directory import DirectorySource, Follower
 from headgate.access.principals import Authenticator
 from headgate.access.sealing import Keyring, Sealer
+from headgate.access.secrets import Vault
 from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
 from headgate.api.model_registry import files, mlflow_registry
@@ -30,6 +31,7 @@ from headgate.store.endpoints import Endpoints
 from headgate.store.grants import Grants
 from headgate.store.identities import Identities
 from headgate.store.replicas import Replicas
+from headgate.store.secrets import Secrets
 from headgate.store.servers import Servers
 
 TOKEN = "registry-test-token"
@@ -54,6 +56,7 @@ def main(data_dir: Path) -> None:
         grants=Grants(database),
         replicas=Replicas(database),
         servers=Servers(database),
+        vault=Vault(Secrets(database), sealer, clock),
         resolve=registry.resolve,
         describe=registry.describe,
         service_logs=lambda _endpoint, _entity: "",
