@@ -53,8 +53,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--socket-fd", type=int, default=-1)
     parser.add_argument("--number", type=int, default=0)
     parser.add_argument("--secret-key-fd", type=int, default=-1)
+    parser.add_argument("--secrets-fd", type=int, default=-1)
     given = parser.parse_args(arguments)
-    settings = settings_module.from_json(json.loads(given.settings.read_text()))
+    secrets = json.loads(os.pread(given.secrets_fd, _SECRET_KEY_BYTES, 0)) if given.secrets_fd >= 0 else None
+    settings = settings_module.from_json(json.loads(given.settings.read_text()), secrets)
     if given.secret_key_fd >= 0:
         secret_key = os.pread(given.secret_key_fd, _SECRET_KEY_BYTES, 0).decode()
         settings = dataclasses.replace(settings, secret_key=secret_key)

@@ -26,7 +26,14 @@ logger = logging.getLogger(__name__)
 _BIND_DEADLINE_S = 5.0
 _STOP_MARGIN_S = 10.0
 _BACKLOG = 2048
-_NOT_HANDED_ON = frozenset({"HEADGATE_ADMIN_TOKEN", "HEADGATE_SECRET_KEY", "HEADGATE_LOGIN_CLIENT_SECRET"})
+_NOT_HANDED_ON = frozenset(
+    {
+        "HEADGATE_ADMIN_TOKEN",
+        "HEADGATE_SECRET_KEY",
+        "HEADGATE_LOGIN_CLIENT_SECRET",
+        "HEADGATE_STORAGE_SECRET_ACCESS_KEY",
+    }
+)
 
 
 class CannotServe(Exception):
@@ -68,7 +75,13 @@ def run(settings: Settings) -> int:
         token = _prepare_store(settings)
         public = _listen(settings)
         lifeline = os.pipe()
-        house_of = _House(_write_settings(settings), lifeline[0], public.socket.fileno(), _secret_key_fd(settings))
+        house_of = _House(
+            _write_settings(settings),
+            lifeline[0],
+            public.socket.fileno(),
+            _secret_key_fd(settings),
+            _secrets_fd(settings),
+        )
         programs = _programs(settings, house_of)
         house = supervisor.Supervisor(programs, lifeline, before_stop=public.socket.close)
         house.run(_Greeter(public, token, settings, began).tick)
@@ -186,6 +199,7 @@ class _House:
     lifeline_fd: int
     listener_fd: int
     secret_key_fd: int | None
+    secrets_fd: int
 
 
 def _secret_key_fd(settings: Settings) -> int | None:
@@ -197,6 +211,13 @@ def _secret_key_fd(settings: Settings) -> int | None:
     return fd
 
 
+def _secrets_fd(settings: Settings) -> int:
+    """Memory that holds the settings that are never written to a file."""
+    fd = os.memfd_create("secrets")
+    os.write(fd, json.dumps(settings.secrets()).encode())
+    return fd
+
+
 def _programs(settings: Settings, house: _House) -> list[list[supervisor.Program]]:
     environ = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_ON}
 
@@ -205,6 +226,7 @@ def _programs(settings: Settings, house: _House) -> list[list[supervisor.Program
         command += ["--lifeline-fd", str(house.lifeline_fd), "--number", str(number)]
         fds = {"socket": house.listener_fd if role == "server" else None}
         fds["secret-key"] = house.secret_key_fd if role != "agent" else None
+        fds["secrets"] = house.secrets_fd
         passed = {name: fd for name, fd in fds.items() if fd is not None}
         command += [f"--{name}-fd={fd}" for name, fd in passed.items()]
         name = f"server {number}" if role == "server" else role

@@ -23,6 +23,10 @@ else:
     import tomli as tomllib
 
 
+SECRET: Mapping[str, Any] = {"secret": True}
+"""Metadata of a section's field that is never written to a file, but that all processes below the supervisor need."""
+
+
 @dataclass(frozen=True, slots=True)
 class EnvironmentSettings:
     """How the Python environments of models are made."""
@@ -175,6 +179,26 @@ class TrackingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Where files of models and runs lie."""
+
+    url: str = ""
+    """`s3://bucket` or `s3://bucket/prefix` for an S3-compatible object storage. Default: the folder `data_dir`."""
+    endpoint_url: str = ""
+    """Base URL of the object storage, e.g. `https://minio.example.com`. Default: Amazon's own."""
+    region: str = ""
+    """Region of the bucket. Default: `AWS_REGION`, else `us-east-1`."""
+    access_key_id: str = ""
+    """Key to sign requests with. Default: what AWS programs find in their environment (`AWS_ACCESS_KEY_ID`, a role of the machine or pod)."""
+    secret_access_key: str = field(default="", repr=False, metadata=SECRET)
+    """The secret that belongs to `access_key_id`."""
+    allow_http: bool = False
+    """Allow an `endpoint_url` that begins with `http://`: neither files nor who asks for them are protected on the way then."""
+    cache_bytes: int = 100 * 1024**3
+    """Disk space for copies of models on each machine, in `data_dir/copies`. The longest unused go first; those in use stay."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set."""
 
@@ -207,6 +231,7 @@ class Settings:
     replicas: ReplicaSettings = field(default_factory=ReplicaSettings)
     scaling: ScalingSettings = field(default_factory=ScalingSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
     oauth: OAuthSettings = field(default_factory=OAuthSettings)
     login: LoginSettings = field(default_factory=LoginSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
@@ -229,7 +254,16 @@ class Settings:
         for secret in ("admin_token", "secret_key"):
             del tree[secret]
         del tree["login"]["client_secret"]
+        for section, name in _secrets():
+            del tree[section][name]
         return tree | {"data_dir": str(self.data_dir), "run_dir": str(self.run_dir)}
+
+    def secrets(self) -> dict[str, dict[str, Any]]:
+        """What `to_json` leaves out and processes below need."""
+        found: dict[str, dict[str, Any]] = {}
+        for section, name in _secrets():
+            found.setdefault(section, {})[name] = getattr(getattr(self, section), name)
+        return found
 
     @property
     def sockets(self) -> Path:
@@ -263,9 +297,10 @@ def load(
     return settings.resolved()
 
 
-def from_json(tree: Mapping[str, Any]) -> Settings:
-    """Inverse of `Settings.to_json`."""
-    made: Settings = _build(Settings, tree, "")
+def from_json(tree: Mapping[str, Any], secrets: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
+    """Inverse of `Settings.to_json` and `Settings.secrets`."""
+    hidden = {section: {**tree[section], **values} for section, values in (secrets or {}).items()}
+    made: Settings = _build(Settings, {**tree, **hidden}, "")
     return made.resolved()
 
 
@@ -280,6 +315,18 @@ def variables() -> list[tuple[str, str, str]]:
         else:
             found.append(("", item.name, f"HEADGATE_{item.name}".upper()))
     return found
+
+
+def _secrets() -> list[tuple[str, str]]:
+    """(section, field) of what is marked SECRET."""
+    kinds = typing.get_type_hints(Settings)
+    sections = {name: kind for name, kind in kinds.items() if dataclasses.is_dataclass(kind)}
+    return [
+        (section, item.name)
+        for section, kind in sections.items()
+        for item in dataclasses.fields(kind)
+        if item.metadata.get("secret")
+    ]
 
 
 class _Text(str):

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from headgate.registry.storage import Entry
+from headgate.registry.storage import PIECE_BYTES, Entry
 
-PIECE_BYTES = 1024 * 1024
 # Both on the file system of the locations, so that everything appears and disappears by renaming.
 _PARTIAL = ".partial"
 _TRASH = ".trash"
@@ -100,6 +99,9 @@ class LocalDisk:
 
     def local_path(self, location: str) -> Path:
         return self._root / location
+
+    def place(self, location: str) -> Path:
+        return self.local_path(location)
 
     def sweep(self, before_ms: int) -> None:
         for grave in (self._root / _TRASH).iterdir():

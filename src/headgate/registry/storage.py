@@ -1,8 +1,8 @@
-"""The port to where model files lie. Adapter: `local_disk.LocalDisk`; every adapter passes `tests/contract/registry/test_storage.py`.
+"""The port to where files lie. Adapters: `local_disk`, `object_storage`; each passes `tests/contract/registry/test_storage.py`.
 
 A *location* is a folder of files that belong together (`main/default/churn/3`, `.staging/<upload id>`); a *path* names a file in
 it, relative, checked with `checked_path`. Absence is FileNotFoundError, a file where a folder is needed (or the other way round) is
-FileExistsError, other trouble any OSError.
+FileExistsError, other trouble any OSError; `StorageUnavailable` when it may be over soon.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ from headgate import errors
 
 MAX_PATH_BYTES = 3000
 MAX_SEGMENT_BYTES = 255
+PIECE_BYTES = 1024 * 1024
+"""Files are read in pieces of at most this size."""
+
+
+class StorageUnavailable(errors.TemporarilyUnavailable, OSError):
+    """The storage is away, or refuses. Clients are told to try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +70,19 @@ class Storage(Protocol):
         """Deletes one file."""
 
     def move(self, source: str, target: str) -> None:
-        """Renames a location atomically and durably; no write begun at `source` can then be committed. Repeating it is no error."""
+        """Renames a location atomically and durably; no write begun at `source` can then be committed. Repeating it is no error.
+
+        What was moved is complete: an adapter may refuse to change its files (FileNotFoundError).
+        """
 
     def delete(self, location: str) -> None:
         """Deletes a location with all files; none is no error."""
 
     def local_path(self, location: str) -> Path:
-        """A folder on this machine with the location's files."""
+        """A folder on this machine with the location's files. May take as long as copying them."""
+
+    def place(self, location: str) -> Path:
+        """Which folder `local_path` would give, at once: whether the files are there already is another question."""
 
     def sweep(self, before_ms: int) -> None:
         """Removes what interrupted writes and deletions left behind before that time."""

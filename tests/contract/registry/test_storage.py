@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.fakes.s3_server import S3Server, s3_server
 
-from headgate.registry.local_disk import LocalDisk
+from headgate.clock import SystemClock
+from headgate.registry import storages
 from headgate.registry.storage import Storage
+from headgate.settings import Settings
 
 FAR_FUTURE_MS = 10**15
 
 
-@pytest.fixture(params=["local disk"])
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server() as running:
+        yield running
+
+
+@pytest.fixture(params=["local disk", "object storage"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    return {"local disk": lambda: LocalDisk(tmp_path / "models")}[request.param]()
+    settings = Settings(data_dir=tmp_path)
+    if request.param == "object storage":
+        server: S3Server = request.getfixturevalue("server")
+        settings = dataclasses.replace(settings, storage=server.settings())
+    return storages.open_storage(settings, "models", SystemClock())
 
 
 def put(storage: Storage, location: str, path: str, content: bytes) -> None:

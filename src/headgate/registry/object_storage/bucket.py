@@ -1,0 +1,208 @@
+"""One prefix of an S3-compatible bucket: objects by key, conditional writes, streams, lists. The only file that knows obstore.
+
+Called by this package. Absence is FileNotFoundError, a key that is too long OSError, other trouble `StorageUnavailable`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from headgate.registry.storage import PIECE_BYTES, StorageUnavailable
+from headgate.settings import SettingsError, StorageSettings
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
+
+MAX_KEY_BYTES = 1024
+PART_BYTES = 16 * 1024 * 1024
+"""Of a multipart upload, which has at most 10 000: files of up to 160 GB."""
+PARALLEL_PARTS = 2
+_DELETED_AT_ONCE = 1000
+_REQUEST_S = 300
+_SILENCE_S = 30
+_CONNECT_S = 5
+_RETRIES = 5
+_RETRYING_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object in a list."""
+
+    key: str
+    size_bytes: int
+    modified_at_ms: int
+
+
+class Bucket:
+    """Blocks; thread-safe. Keys are relative to the prefix."""
+
+    def __init__(self, settings: StorageSettings, folder: str) -> None:
+        """`folder`: below the prefix of `settings.url`. Raises SettingsError."""
+        name, prefix = _address(settings.url)
+        self._prefix = "/".join(part for part in (prefix, folder) if part)
+        self._store = _store(settings, name, self._prefix)
+
+    def get(self, key: str) -> tuple[bytes, str]:
+        """A whole small object and its entity tag."""
+        import obstore
+
+        with _translated(key):
+            found = obstore.get(self._store, key)
+            return bytes(found.bytes()), found.meta["e_tag"] or ""
+
+    def put(self, key: str, content: bytes) -> None:
+        """Writes an object whole."""
+        import obstore
+
+        with _translated(key):
+            obstore.put(self._store, self._checked(key), content, use_multipart=False)
+
+    def put_pieces(self, key: str, pieces: Iterator[bytes]) -> None:
+        """Writes an object piece by piece, in bounded memory. What `pieces` raises ends it: nothing of it stays."""
+        import obstore
+
+        with _translated(key):
+            obstore.put(
+                self._store,
+                self._checked(key),
+                pieces,
+                use_multipart=True,
+                chunk_size=PART_BYTES,
+                max_concurrency=PARALLEL_PARTS,
+            )
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Writes an object unless there is one; False when there is. A repeated request may take its own work for another's."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        with _translated(key):
+            try:
+                obstore.put(self._store, self._checked(key), content, mode="create")
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def replace(self, key: str, content: bytes, e_tag: str) -> bool:
+        """Writes an object if it is still the one with that entity tag; False when it is not, or is gone."""
+        import obstore
+        from obstore.exceptions import PreconditionError
+
+        with _translated(key):
+            try:
+                obstore.put(self._store, key, content, mode={"e_tag": e_tag})
+            except (PreconditionError, FileNotFoundError):
+                return False
+        return True
+
+    def read(self, key: str, start: int, length: int) -> Iterator[bytes]:
+        """At least one byte of an object, in pieces of at most PIECE_BYTES. The request is made at once."""
+        import obstore
+
+        with _translated(key):
+            found = obstore.get(self._store, key, options={"range": (start, start + length)})
+            stream = iter(found.stream(min_chunk_size=PIECE_BYTES))
+        return _pieces(key, stream)
+
+    def objects(self, folder: str, after: str = "") -> Iterator[Found]:
+        """All objects below a folder in order of their keys, those after the key `after`; fetched as they are asked for."""
+        import obstore
+
+        with _translated(folder):
+            for chunk in obstore.list(self._store, folder, offset=after or None, chunk_size=1000):
+                yield from map(_found, chunk)
+
+    def children(self, folder: str) -> tuple[list[Found], list[str]]:
+        """Objects directly in a folder, and the names of its folders."""
+        import obstore
+
+        with _translated(folder):
+            listed = obstore.list_with_delimiter(self._store, folder)
+        folders = [str(prefix).rstrip("/").rpartition("/")[2] for prefix in listed["common_prefixes"]]
+        return [_found(item) for item in listed["objects"]], folders
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Deletes objects; absent ones are no error."""
+        import obstore
+
+        batch = list(keys)
+        for start in range(0, len(batch), _DELETED_AT_ONCE):
+            with _translated(batch[start]), contextlib.suppress(FileNotFoundError):
+                obstore.delete(self._store, batch[start : start + _DELETED_AT_ONCE])
+
+    def _checked(self, key: str) -> str:
+        size = len(f"{self._prefix}/{key}".encode())
+        if size > MAX_KEY_BYTES:
+            raise OSError(
+                errno.ENAMETOOLONG, f"its object key would have {size} bytes; {MAX_KEY_BYTES} are allowed", key
+            )
+        return key
+
+
+@contextlib.contextmanager
+def _translated(key: str) -> Iterator[None]:
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
+    except BaseError as error:
+        reason = str(error).partition("\n")[0]
+        raise StorageUnavailable(f"The object storage does not answer as it should ({key}): {reason}") from error
+
+
+def _pieces(key: str, stream: Iterator[Any]) -> Iterator[bytes]:
+    while True:
+        with _translated(key):
+            try:
+                chunk = memoryview(next(stream))
+            except StopIteration:
+                return
+        for start in range(0, len(chunk), PIECE_BYTES):
+            yield bytes(chunk[start : start + PIECE_BYTES])
+
+
+def _found(item: Mapping[str, Any]) -> Found:
+    return Found(item["path"], item["size"], int(item["last_modified"].timestamp() * 1000))
+
+
+def _address(url: str) -> tuple[str, str]:
+    """`s3://bucket/some/prefix` -> bucket, `some/prefix`. Raises SettingsError."""
+    parts = urlsplit(url)
+    prefix = parts.path.strip("/")
+    if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment or "//" in prefix:
+        raise SettingsError(f"storage.url is {url!r}; write it as s3://bucket or s3://bucket/prefix")
+    return parts.netloc, prefix
+
+
+def _store(settings: StorageSettings, bucket: str, prefix: str) -> S3Store:
+    try:
+        from obstore.store import S3Store
+    except ImportError as error:
+        raise SettingsError(
+            f"storage.url is {settings.url}, which needs the package obstore: install headgate[s3]"
+        ) from error
+    given = {
+        "endpoint": settings.endpoint_url,
+        "region": settings.region,
+        "access_key_id": settings.access_key_id,
+        "secret_access_key": settings.secret_access_key,
+    }
+    return S3Store(
+        bucket,
+        prefix=prefix or None,
+        client_options={
+            "allow_http": settings.allow_http,
+            "connect_timeout": timedelta(seconds=_CONNECT_S),
+            "read_timeout": timedelta(seconds=_SILENCE_S),
+            "timeout": timedelta(seconds=_REQUEST_S),
+        },
+        retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRYING_S)},
+        **{name: value for name, value in given.items() if value},  # type: ignore[arg-type]
+    )

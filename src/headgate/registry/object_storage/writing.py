@@ -1,0 +1,191 @@
+"""Files on their way into the bucket: small ones wait in memory for their commit, large ones are uploaded in parts meanwhile.
+
+A commit writes one object that did not exist before, and counts only if the content is still open afterwards: what was frozen in between
+is complete without it.
+"""
+
+from __future__ import annotations
+
+import queue
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Thread
+
+from headgate.clock import Clock
+from headgate.registry.object_storage.bucket import Bucket
+from headgate.registry.object_storage.contents import OPEN, Contents, File, folder, new_id
+from headgate.registry.storage import PIECE_BYTES
+
+SMALL_BYTES = 8 * 1024 * 1024
+_WAITING_PIECES = 8
+_STALLED_S = 600.0
+"""A part that is not taken for so long never will be; requests have their own, shorter deadlines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a file goes."""
+
+    bucket: Bucket
+    contents: Contents
+    content: str
+    path: str
+
+
+class WritingsUnderway:
+    """The writings of this process that have not ended, for `sweep`."""
+
+    def __init__(self) -> None:
+        self._all: weakref.WeakSet[ObjectWriting] = weakref.WeakSet()
+
+    def add(self, writing: ObjectWriting) -> None:
+        """It begins."""
+        self._all.add(writing)
+
+    def abort(self, before_ms: int) -> None:
+        """Ends those that nobody has continued since."""
+        for writing in list(self._all):
+            if writing.touched_at_ms < before_ms:
+                writing.abort()
+
+
+class ObjectWriting:
+    """One file; one thread at a time."""
+
+    def __init__(self, target: Target, clock: Clock, underway: WritingsUnderway) -> None:
+        self._target = target
+        self._clock = clock
+        self._parts: _PartUpload | None = None
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._over = False
+        self.touched_at_ms = clock.now_ms()
+        underway.add(self)
+
+    def write(self, data: bytes) -> None:
+        if self._over:
+            return  # its commit will say so
+        self.touched_at_ms = self._clock.now_ms()
+        self._size += len(data)
+        if self._parts is None:
+            self._pieces.append(data)
+            if self._size > SMALL_BYTES:
+                self._parts = _PartUpload(self._target)
+                for piece in self._pieces:
+                    self._parts.write(piece)
+                self._pieces = []
+        else:
+            self._parts.write(data)
+
+    def commit(self) -> None:
+        to = self._target
+        if self._over or not self._is_open():
+            self.abort()
+            raise FileNotFoundError(to.path)
+        self._check_place()
+        if self._parts is not None:
+            self._parts.finish()
+        before = to.contents.versions(to.content, to.path)
+        order = max([self._clock.now_ms(), *(file.order + 1 for file in before)])
+        file = File.made(to.path, order, self._size, self._parts.blob if self._parts else "")
+        to.bucket.put(file.key(to.content), b"" if self._parts else b"".join(self._pieces))
+        self._over, self._pieces = True, []
+        if not self._counts(file):
+            to.bucket.delete({file.key(to.content), file.data_key(to.content)})
+            raise FileNotFoundError(to.path)
+        to.bucket.delete(old.key(to.content) for old in before)
+        to.bucket.delete({old.data_key(to.content) for old in before})
+
+    def abort(self) -> None:
+        if not self._over:
+            self._over, self._pieces = True, []
+            if self._parts is not None:
+                self._parts.abort()
+
+    def _is_open(self) -> bool:
+        found = self._target.contents.state(self._target.content)
+        return found is not None and found[0].state == OPEN
+
+    def _counts(self, file: File) -> bool:
+        """Whether the file that was just written is one of the content's."""
+        found = self._target.contents.state(self._target.content)
+        if found is None or found[0].state == OPEN:
+            return found is not None
+        if found[0].home == "":
+            return False
+        files = self._target.contents.seal(self._target.content)
+        return file in files
+
+    def _check_place(self) -> None:
+        """Raises FileExistsError when there is a folder, or a part of the path is a file."""
+        to, parents = self._target, self._target.path.split("/")[:-1]
+        above = ["/".join(parents[: count + 1]) for count in range(len(parents))]
+        if to.contents.is_folder(to.content, to.path) or any(to.contents.versions(to.content, one) for one in above):
+            raise FileExistsError(to.path)
+
+
+class _Ended(Exception):
+    """The upload is not wanted any more."""
+
+
+class _PartUpload:
+    """A blob uploaded by a thread of its own, fed through a short queue."""
+
+    def __init__(self, target: Target) -> None:
+        self.blob = new_id()[:12]
+        self._target = target
+        self._queue: queue.Queue[bytes | _Ended | None] = queue.Queue(_WAITING_PIECES)
+        self._failure: BaseException | None = None
+        self._thread = Thread(target=self._upload, name="upload", daemon=True)
+        self._thread.start()
+
+    @property
+    def _key(self) -> str:
+        return f"{folder(self._target.content)}/blobs/{self.blob}"
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        for start in range(0, len(view), PIECE_BYTES):
+            self._feed(bytes(view[start : start + PIECE_BYTES]))
+
+    def finish(self) -> None:
+        self._feed(None)
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def abort(self) -> None:
+        self._feed(_Ended())
+        self._thread.join()
+        self._target.bucket.delete([self._key])
+
+    def _feed(self, piece: bytes | _Ended | None) -> None:
+        while self._thread.is_alive():
+            try:
+                self._queue.put(piece, timeout=1.0)
+                return
+            except queue.Full:
+                continue
+        if self._failure is not None and not isinstance(piece, _Ended):
+            raise self._failure
+
+    def _upload(self) -> None:
+        try:
+            self._target.bucket.put_pieces(self._key, self._fed())
+        except _Ended:
+            self._failure = FileNotFoundError(self._target.path)
+        except Exception as error:  # noqa: BLE001 - told to whoever writes next
+            self._failure = error
+
+    def _fed(self) -> Iterator[bytes]:
+        while True:
+            try:
+                piece = self._queue.get(timeout=_STALLED_S)
+            except queue.Empty:
+                raise _Ended from None
+            if piece is None:
+                return
+            if isinstance(piece, _Ended):
+                raise piece
+            yield piece

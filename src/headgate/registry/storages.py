@@ -1,0 +1,30 @@
+"""Which storage the settings ask for. Called by the composition root and by whoever keeps files of its own there (`folder`)."""
+
+from __future__ import annotations
+
+from headgate.clock import Clock
+from headgate.registry.local_disk import LocalDisk
+from headgate.registry.object_storage.adapter import ObjectStorage
+from headgate.registry.object_storage.bucket import Bucket
+from headgate.registry.object_storage.copies import Copies
+from headgate.registry.storage import Storage
+from headgate.settings import Settings
+
+MODELS = "models"
+
+
+def open_storage(settings: Settings, folder: str, clock: Clock) -> Storage:
+    """The storage of `folder`: below `data_dir`, or below the prefix of `storage.url`. Raises SettingsError."""
+    if not settings.storage.url:
+        return LocalDisk(settings.data_dir / folder)
+    bucket = Bucket(settings.storage, folder)
+    return ObjectStorage(bucket, _copies(settings, folder, bucket), clock)
+
+
+def open_copies(settings: Settings, folder: str) -> Copies | None:
+    """What of it is on this machine; None when the storage is on this machine itself."""
+    return _copies(settings, folder, Bucket(settings.storage, folder)) if settings.storage.url else None
+
+
+def _copies(settings: Settings, folder: str, bucket: Bucket) -> Copies:
+    return Copies(bucket, settings.data_dir / "copies" / folder, settings.storage.cache_bytes)
