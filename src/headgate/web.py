@@ -16,6 +16,7 @@ import uvicorn
 
 from headgate.access import sealing
 from headgate.access.directory import DirectorySource, Follower
+from headgate.access.model_rights import ModelRights
 from headgate.access.principals import Authenticator
 from headgate.access.secrets import Vault
 from headgate.api.app import create_app
@@ -93,6 +94,7 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
     """The one ASGI app of the process."""
     settings, database, clock = shared.settings, shared.database, SystemClock()
     registry = Registry(database, LocalDisk(settings.data_dir / "models"), clock)
+    model_rights = ModelRights(database)
     key = sealing.sealed_fact(database, shared.sealer, "url_signing_key", signing.new_key)
     signer = signing.UrlSigner(bytes.fromhex(key), clock)
     service, builds = settings.data_dir / "logs" / "service", settings.data_dir / "logs" / "builds"
@@ -102,6 +104,8 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
         identities=Identities(database),
         endpoints=Endpoints(database),
         grants=Grants(database),
+        model_rights=model_rights,
+        may_serve=model_rights.require_to_serve,
         replicas=Replicas(database),
         servers=Servers(database),
         vault=Vault(Secrets(database), shared.sealer, clock),
@@ -116,7 +120,7 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
         external_url=settings.external_url,
         payload_bytes=settings.limits.payload_bytes,
     )
-    families = [mlflow_registry.routes(registry), files.routes(registry, signer)]
+    families = [mlflow_registry.routes(registry, model_rights), files.routes(registry, model_rights, signer)]
     app = create_app(dependencies, families, [files.signed_routes(registry, signer)])
     return Front(data_plane, app, shared.authenticator.authenticate, shared.counted)
 

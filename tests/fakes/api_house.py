@@ -21,6 +21,7 @@ import uvicorn
 from headgate import errors
 from headgate.access import bootstrap
 from headgate.access.directory import DirectorySource, Follower
+from headgate.access.model_rights import ModelRights
 from headgate.access.principals import Authenticator
 from headgate.access.sealing import Keyring, Sealer
 from headgate.access.secrets import Vault
@@ -121,6 +122,7 @@ class ApiHouse:
             "identities": self.identities,
             "endpoints": self.endpoints,
             "grants": Grants(self.database),
+            "model_rights": ModelRights(self.database),
             "replicas": self.replicas,
             "servers": self.servers,
             "vault": Vault(Secrets(self.database), SEALER, SystemClock()),

@@ -11,6 +11,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from headgate.access.directory import Directory
+from headgate.access.model_rights import ModelRights
 from headgate.access.principals import Authenticator, Principal
 from headgate.access.rights import Rights
 from headgate.access.secrets import Vault
@@ -37,6 +38,7 @@ class ApiDependencies:
     identities: Identities
     endpoints: Endpoints
     grants: Grants
+    model_rights: ModelRights
     replicas: Replicas
     servers: Servers
     vault: Vault

@@ -6,8 +6,10 @@ import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from headgate import errors
+from headgate.domain.grants import MODEL, Securable
 
 MAX_NAME_BYTES = 255
 MAX_ALIAS_CHARACTERS = 255
@@ -30,6 +32,24 @@ class VersionStatus(str, enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Author:
+    """Who makes or changes something."""
+
+    id: str
+    """Of the principal."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Who changed something, and when."""
+
+    by: str
+    """A name."""
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelName:
     """A three-level name, in lower case: `main.default.Churn` and `main.default.churn` are one model."""
 
@@ -48,17 +68,22 @@ class ModelName:
                 f"Registered model name {text!r} is not valid: it must have three levels, catalog.schema.model, "
                 "for example main.default.churn."
             )
-        return cls(*(_level(part, text) for part in parts))
+        return cls(*(checked_level(part, text) for part in parts))
 
     @property
     def full(self) -> str:
         """`catalog.schema.model`."""
         return f"{self.catalog}.{self.schema}.{self.model}"
 
+    @property
+    def securable(self) -> Securable:
+        """What grants on the model are on."""
+        return Securable(MODEL, self.full)
+
     def renamed(self, text: str) -> ModelName:
         """The name after a rename to `text`: one level, or three of the same schema. Raises InvalidParameterValue."""
         if "." not in text:
-            return ModelName(self.catalog, self.schema, _level(text, text))
+            return ModelName(self.catalog, self.schema, checked_level(text, text))
         name = ModelName.parse(text)
         if (name.catalog, name.schema) != (self.catalog, self.schema):
             raise errors.InvalidParameterValue(
@@ -74,9 +99,12 @@ class RegisteredModel:
 
     id: str
     name: ModelName
+    owner_id: str
+    """Of the user, service principal or group that may do everything with it."""
     creator: str
     created_at_ms: int
     updated_at_ms: int
+    updated_by: str
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, int] = field(default_factory=dict)
@@ -92,6 +120,8 @@ class VersionOrigin:
     logged_model_id: str = ""
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    dependencies: tuple[Mapping[str, Any], ...] = ()
+    """What else it uses, in Unity Catalog's form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +133,11 @@ class ModelVersion:
     status: VersionStatus
     status_message: str
     creator: str
+    creator_id: str
+    """Whoever made it may complete it."""
     created_at_ms: int
     updated_at_ms: int
+    updated_by: str
     origin: VersionOrigin
     aliases: tuple[str, ...]
     upload_id: str
@@ -126,6 +159,18 @@ class ModelVersion:
     def sealed(self) -> str:
         """Where its files lie while they are verified: no upload reaches them there."""
         return f"{SEALED}/{self.upload_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class TagChanges:
+    """Tags to set and keys to remove, together."""
+
+    set: Mapping[str, str] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
+
+    def applied(self, tags: Mapping[str, str]) -> dict[str, str]:
+        """The tags then, by key."""
+        return dict(sorted({**{key: tags[key] for key in tags if key not in self.removed}, **self.set}.items()))
 
 
 def places(upload_id: str, location: str) -> list[str]:
@@ -162,11 +207,19 @@ def checked_tag(key: str) -> str:
     return key
 
 
-def _level(part: str, whole: str) -> str:
+def checked_tags(changes: TagChanges) -> TagChanges:
+    """The changes themselves. Raises InvalidParameterValue."""
+    for key in changes.set:
+        checked_tag(key)
+    return changes
+
+
+def checked_level(part: str, whole: str) -> str:
+    """One level of a name, folded. Raises InvalidParameterValue, which shows the `whole`."""
     folded = part.lower()
     if not part or _FORBIDDEN.search(part) or len(folded.encode()) > MAX_NAME_BYTES:
         raise errors.InvalidParameterValue(
-            f"{part!r} in the registered model name {whole!r} is not valid: each level has 1 to {MAX_NAME_BYTES} bytes "
+            f"{part!r} in the name {whole!r} is not valid: each level has 1 to {MAX_NAME_BYTES} bytes "
             "without spaces, control characters, '.', '/', '\\', ':' or '@'."
         )
     return folded

@@ -6,7 +6,7 @@ Names come as text and are checked here. Files are in `version_files`.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headgate import errors
@@ -15,14 +15,19 @@ from headgate.domain import model_files
 from headgate.domain.environment import ModelDescription
 from headgate.domain.registered_model import (
     STAGING,
+    Author,
     ModelName,
     ModelVersion,
     RegisteredModel,
+    Stamp,
+    TagChanges,
     VersionOrigin,
     checked_alias,
     checked_tag,
+    checked_tags,
     version_number,
 )
+from headgate.registry.catalogs import new_namespace
 from headgate.registry.storage import Storage
 from headgate.registry.version_files import VersionFiles
 from headgate.store.database import Database
@@ -38,9 +43,12 @@ class NewModel:
     """A model to create."""
 
     name: str
-    creator: str
+    author: Author
+    """Owns it."""
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    missing: Sequence[str] = ()
+    """Full names of the catalog and schema that are made with it if there are none."""
 
 
 class Registry:
@@ -61,13 +69,15 @@ class Registry:
         model = RegisteredModel(
             id=uuid.uuid4().hex,
             name=ModelName.parse(new.name),
-            creator=new.creator,
+            owner_id=new.author.id,
+            creator=new.author.name,
             created_at_ms=now_ms,
             updated_at_ms=now_ms,
+            updated_by=new.author.name,
             description=new.description,
             tags={checked_tag(key): new.tags[key] for key in sorted(new.tags)},
         )
-        self._models.create(model)
+        self._models.create(model, [new_namespace(name, new.author, now_ms) for name in new.missing])
         return model
 
     def model(self, name: str) -> RegisteredModel:
@@ -78,44 +88,44 @@ class Registry:
         """By name."""
         return self._models.search(page, catalog=catalog.lower(), schema=schema.lower())
 
-    def describe_model(self, name: str, description: str) -> RegisteredModel:
+    def describe_model(self, name: str, description: str, author: Author) -> RegisteredModel:
         """Sets the description."""
-        return self._models.describe(ModelName.parse(name), description, self._clock.now_ms())
+        return self._models.describe(ModelName.parse(name), description, self._stamp(author))
 
-    def rename_model(self, name: str, new_name: str) -> RegisteredModel:
+    def hand_over_model(self, name: str, owner_id: str, author: Author) -> RegisteredModel:
+        """Changes the owner."""
+        return self._models.hand_over(ModelName.parse(name), owner_id, self._stamp(author))
+
+    def rename_model(self, name: str, new_name: str, author: Author) -> RegisteredModel:
         """`new_name` is one level, or three of the same schema. Raises ResourceAlreadyExists."""
         old = ModelName.parse(name)
-        return self._models.rename(old, old.renamed(new_name), self._clock.now_ms())
+        return self._models.rename(old, old.renamed(new_name), self._stamp(author))
 
     def delete_model(self, name: str) -> None:
         """With all versions and files. Their numbers are not used again."""
         self.files.delete(self._models.delete(ModelName.parse(name)))
 
-    def set_model_tag(self, name: str, key: str, value: str) -> None:
-        """Adds or replaces it."""
-        self._models.set_tag(ModelName.parse(name), checked_tag(key), value, self._clock.now_ms())
+    def change_model_tags(self, name: str, changes: TagChanges, author: Author) -> None:
+        """No error where there is no tag to remove."""
+        self._models.change_tags(ModelName.parse(name), checked_tags(changes), self._stamp(author))
 
-    def delete_model_tag(self, name: str, key: str) -> None:
-        """No error when there is no such tag."""
-        self._models.delete_tag(ModelName.parse(name), key, self._clock.now_ms())
-
-    def set_alias(self, name: str, alias: str, version: str) -> None:
+    def set_alias(self, name: str, alias: str, version: str, author: Author) -> None:
         """Adds or moves it. Raises ResourceDoesNotExist when there is no such version."""
         number = version_number(version)
-        self._models.set_alias(ModelName.parse(name), checked_alias(alias), number, self._clock.now_ms())
+        self._models.set_alias(ModelName.parse(name), checked_alias(alias), number, self._stamp(author))
 
-    def delete_alias(self, name: str, alias: str) -> None:
+    def delete_alias(self, name: str, alias: str, author: Author) -> None:
         """No error when there is no such alias."""
-        self._models.delete_alias(ModelName.parse(name), alias, self._clock.now_ms())
+        self._models.delete_alias(ModelName.parse(name), alias, self._stamp(author))
 
     # -- versions ------------------------------------------------------------------------------------------------
 
-    def create_version(self, name: str, creator: str, origin: VersionOrigin) -> ModelVersion:
+    def create_version(self, name: str, author: Author, origin: VersionOrigin) -> ModelVersion:
         """The next version, PENDING_REGISTRATION, ready for uploads. Raises ResourceDoesNotExist."""
         for key in origin.tags:
             checked_tag(key)
         model = self._models.get(ModelName.parse(name)).name
-        new = NewVersion(model, creator, uuid.uuid4().hex, origin, self._highest_on_storage(model))
+        new = NewVersion(model, author, uuid.uuid4().hex, origin, self._highest_on_storage(model))
         # Before the row: a version without a staging area would be taken for one whose upload was lost.
         self._storage.create(f"{STAGING}/{new.upload_id}")
         return self._versions.create(new, self._clock.now_ms())
@@ -138,10 +148,10 @@ class Registry:
         """By name, newest first."""
         return self._versions.search(wanted, page)
 
-    def describe_version(self, name: str, version: str, description: str) -> ModelVersion:
+    def describe_version(self, name: str, version: str, description: str, author: Author) -> ModelVersion:
         """Sets the description."""
         number = version_number(version)
-        return self._versions.describe(ModelName.parse(name), number, description, self._clock.now_ms())
+        return self._versions.describe(ModelName.parse(name), number, description, self._stamp(author))
 
     def finalize_version(self, name: str, version: str) -> ModelVersion:
         """Verifies and publishes what was uploaded; see `VersionFiles.finalize`."""
@@ -155,20 +165,15 @@ class Registry:
         else:
             self.files.readable(parsed, number)
 
-    def delete_version(self, name: str, version: str) -> None:
+    def delete_version(self, name: str, version: str, author: Author) -> None:
         """With its files and aliases. Its number is not used again."""
         number = version_number(version)
-        self.files.delete(self._versions.delete(ModelName.parse(name), number, self._clock.now_ms()))
+        self.files.delete(self._versions.delete(ModelName.parse(name), number, self._stamp(author)))
 
-    def set_version_tag(self, name: str, version: str, tag: tuple[str, str]) -> None:
-        """Adds or replaces one (key, value)."""
-        key, value = tag
+    def change_version_tags(self, name: str, version: str, changes: TagChanges, author: Author) -> None:
+        """No error where there is no tag to remove."""
         number = version_number(version)
-        self._versions.set_tag(ModelName.parse(name), number, (checked_tag(key), value), self._clock.now_ms())
-
-    def delete_version_tag(self, name: str, version: str, key: str) -> None:
-        """No error when there is no such tag."""
-        self._versions.delete_tag(ModelName.parse(name), version_number(version), key, self._clock.now_ms())
+        self._versions.change_tags(ModelName.parse(name), number, checked_tags(changes), self._stamp(author))
 
     # -- serving -------------------------------------------------------------------------------------------------
 
@@ -192,6 +197,9 @@ class Registry:
     def recover(self) -> None:
         """Ends what dead processes began. Call at start; safe while other processes work."""
         self.files.recover()
+
+    def _stamp(self, author: Author) -> Stamp:
+        return Stamp(author.name, self._clock.now_ms())
 
     def _existing(self, name: str, version: str) -> ModelVersion:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import sqlalchemy as sa
 
@@ -50,6 +50,12 @@ class Grants:
         with self._database.write(*_topics(securable)) as connection:
             replace_within(connection, securable, held)
 
+    def rewrite(self, securable: Securable, change: Callable[[Held], Mapping[str, Iterable[str]]]) -> Held:
+        """What there is becomes what `change` makes of it, which may raise; what there is then. Two at a time take turns."""
+        with self._database.write(*_topics(securable)) as connection:
+            replace_within(connection, securable, change(of_within(connection, securable)))
+            return of_within(connection, securable)
+
     def change(
         self, securable: Securable, add: Mapping[str, Iterable[str]], remove: Mapping[str, Iterable[str]]
     ) -> Held:
@@ -95,13 +101,21 @@ def replace_within(connection: sa.Connection, securable: Securable, held: Mappin
         connection.execute(sa.insert(_G), rows)
 
 
+def move_within(connection: sa.Connection, old: Securable, new: Securable) -> None:
+    """What was renamed keeps its grants."""
+    if old != new:
+        replace_within(connection, new, of_within(connection, old))
+        replace_within(connection, old, {})
+
+
 def forget_grantee_within(connection: sa.Connection, grantee: str) -> None:
     """A principal is deleted: so is everything it was granted. Announce `routing` as well."""
     connection.execute(sa.delete(_G).where(_G.c.grantee_id == grantee))
 
 
 def _topics(securable: Securable) -> tuple[str, ...]:
-    return ("routing",) if securable.kind == ENDPOINT else ()
+    # What servers do not follow has a topic as well: its revision's row makes writers take turns.
+    return ("routing",) if securable.kind == ENDPOINT else ("grants",)
 
 
 def _held(pairs: Iterable[tuple[str, str]]) -> Held:

@@ -9,9 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from headgate import errors
+from headgate.domain.model_privileges import absent
 from headgate.domain.registered_model import (
+    Author,
     ModelName,
     ModelVersion,
+    Stamp,
+    TagChanges,
     VersionOrigin,
     VersionStatus,
     places,
@@ -28,7 +32,7 @@ class NewVersion:
     """A version to create."""
 
     name: ModelName
-    creator: str
+    author: Author
     upload_id: str
     origin: VersionOrigin
     above: int = 0
@@ -58,7 +62,7 @@ class ModelVersions:
             number = max(models.last_number(connection, new.name), new.above) + 1
             models.set_last_number(connection, new.name, number)
             connection.execute(sa.insert(_V).values(_row(row.id, number, new, now_ms)))
-            models.change(connection, row.id, updated_at=now_ms)
+            models.change(connection, row.id, Stamp(new.author.name, now_ms))
         return self.get(new.name, number)
 
     def get(self, name: ModelName, version: int) -> ModelVersion:
@@ -70,7 +74,7 @@ class ModelVersions:
             if row is None:
                 known = connection.execute(sa.select(_M.c.id).where(_M.c.full_name == name.full)).first()
         if row is None:
-            raise models.missing(name) if known is None else _missing(name, version)
+            raise absent(name.securable) if known is None else _missing(name, version)
         return _version(row)
 
     def search(self, wanted: VersionFilter, page: models.Page) -> list[ModelVersion]:
@@ -104,33 +108,26 @@ class ModelVersions:
             )
         return bool(done.rowcount)
 
-    def describe(self, name: ModelName, version: int, description: str, now_ms: int) -> ModelVersion:
+    def describe(self, name: ModelName, version: int, description: str, stamp: Stamp) -> ModelVersion:
         """Sets the description. Raises ResourceDoesNotExist."""
         with self._database.write() as connection:
             row = _locked(connection, name, version)
-            connection.execute(_update(row, description=description, updated_at=now_ms))
+            connection.execute(_update(row, stamp, description=description))
         return self.get(name, version)
 
-    def set_tag(self, name: ModelName, version: int, tag: tuple[str, str], now_ms: int) -> None:
-        """Sets one (key, value). Raises ResourceDoesNotExist."""
+    def change_tags(self, name: ModelName, version: int, changes: TagChanges, stamp: Stamp) -> None:
+        """Nothing happens where there is no tag to remove. Raises ResourceDoesNotExist."""
         with self._database.write() as connection:
             row = _locked(connection, name, version)
-            tags = dict(sorted({**row.tags, tag[0]: tag[1]}.items()))
-            connection.execute(_update(row, tags=tags, updated_at=now_ms))
+            connection.execute(_update(row, stamp, tags=changes.applied(row.tags)))
 
-    def delete_tag(self, name: ModelName, version: int, key: str, now_ms: int) -> None:
-        """Nothing happens when there is no such tag. Raises ResourceDoesNotExist."""
-        with self._database.write() as connection:
-            row = _locked(connection, name, version)
-            connection.execute(_update(row, tags=models.without(row.tags, key), updated_at=now_ms))
-
-    def delete(self, name: ModelName, version: int, now_ms: int) -> list[str]:
+    def delete(self, name: ModelName, version: int, stamp: Stamp) -> list[str]:
         """With its aliases; returns where its files were, noted as to be deleted. Raises ResourceDoesNotExist."""
         with self._database.write() as connection:
             model = models.locked(connection, name)
             row = _locked(connection, name, version)
             aliases = {alias: number for alias, number in model.aliases.items() if number != version}
-            models.change(connection, model.id, aliases=aliases, updated_at=now_ms)
+            models.change(connection, model.id, stamp, aliases=aliases)
             gone = places(row.upload_id, row.location)
             models.note_deleted(connection, gone)
             connection.execute(sa.delete(_V).where(_V.c.model_id == row.model_id, _V.c.version == version))
@@ -150,8 +147,9 @@ def _locked(connection: sa.Connection, name: ModelName, version: int) -> sa.Row[
     return row
 
 
-def _update(row: sa.Row[Any], **values: Any) -> sa.Update:
-    return sa.update(_V).where(_V.c.model_id == row.model_id, _V.c.version == row.version).values(values)
+def _update(row: sa.Row[Any], stamp: Stamp, **values: Any) -> sa.Update:
+    changed = {**values, "updated_at": stamp.at_ms, "updated_by": stamp.by}
+    return sa.update(_V).where(_V.c.model_id == row.model_id, _V.c.version == row.version).values(changed)
 
 
 def _missing(name: ModelName, version: int) -> errors.ResourceDoesNotExist:
@@ -164,15 +162,18 @@ def _row(model_id: str, number: int, new: NewVersion, now_ms: int) -> dict[str, 
         "version": number,
         "status": VersionStatus.PENDING.value,
         "status_message": "",
-        "creator": new.creator,
+        "creator": new.author.name,
+        "creator_id": new.author.id,
         "created_at": now_ms,
         "updated_at": now_ms,
+        "updated_by": new.author.name,
         "source": new.origin.source,
         "run_id": new.origin.run_id,
         "run_tracking_server_id": new.origin.run_tracking_server_id,
         "logged_model_id": new.origin.logged_model_id,
         "description": new.origin.description,
         "tags": dict(sorted(new.origin.tags.items())),
+        "dependencies": list(new.origin.dependencies),
         "upload_id": new.upload_id,
         "location": f"{new.name.catalog}/{new.name.schema}/{new.name.model}/{number}",
     }
@@ -186,8 +187,10 @@ def _version(row: sa.Row[Any]) -> ModelVersion:
         status=VersionStatus(row.status),
         status_message=row.status_message,
         creator=row.creator,
+        creator_id=row.creator_id,
         created_at_ms=row.created_at,
         updated_at_ms=row.updated_at,
+        updated_by=row.updated_by,
         origin=VersionOrigin(
             source=row.source,
             run_id=row.run_id,
@@ -195,6 +198,7 @@ def _version(row: sa.Row[Any]) -> ModelVersion:
             logged_model_id=row.logged_model_id,
             description=row.description,
             tags=row.tags,
+            dependencies=tuple(row.dependencies),
         ),
         aliases=tuple(sorted(alias for alias, version in aliases.items() if version == row.version)),
         upload_id=row.upload_id,

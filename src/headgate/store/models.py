@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from headgate import errors
-from headgate.domain.registered_model import ModelName, RegisteredModel, places
-from headgate.store import registry_tables
+from headgate.domain.grants import MODEL, Securable
+from headgate.domain.model_privileges import absent, taken
+from headgate.domain.namespace import Namespace
+from headgate.domain.registered_model import ModelName, RegisteredModel, Stamp, TagChanges, places
+from headgate.store import grants, namespace_rows, registry_tables
 from headgate.store.database import Database
 
 _M = registry_tables.registered_models
@@ -34,32 +37,36 @@ class Models:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, model: RegisteredModel) -> None:
-        """Raises ResourceAlreadyExists."""
+    def create(self, model: RegisteredModel, missing_namespaces: Sequence[Namespace] = ()) -> None:
+        """Makes these catalogs and schemas with it. Raises ResourceAlreadyExists, ResourceDoesNotExist when others are missing."""
         row = {
             "id": model.id,
             "full_name": model.name.full,
             "catalog": model.name.catalog,
             "schema": model.name.schema,
+            "owner_id": model.owner_id,
             "creator": model.creator,
             "created_at": model.created_at_ms,
             "updated_at": model.updated_at_ms,
+            "updated_by": model.updated_by,
             "description": model.description,
             "tags": dict(model.tags),
             "aliases": dict(model.aliases),
         }
         try:
             with self._database.write() as connection:
+                namespace_rows.make_within(connection, missing_namespaces)
+                namespace_rows.held_within(connection, f"{model.name.catalog}.{model.name.schema}")
                 connection.execute(sa.insert(_M).values(row))
         except sa.exc.IntegrityError as error:
-            raise _taken(model.name) from error
+            raise taken(model.name.securable) from error
 
     def get(self, name: ModelName) -> RegisteredModel:
         """Raises ResourceDoesNotExist."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(_M).where(_M.c.full_name == name.full)).one_or_none()
         if row is None:
-            raise missing(name)
+            raise absent(name.securable)
         return _model(row)
 
     def search(self, page: Page, *, catalog: str = "", schema: str = "") -> list[RegisteredModel]:
@@ -74,61 +81,55 @@ class Models:
         with self._database.read() as connection:
             return [_model(row) for row in connection.execute(query)]
 
-    def describe(self, name: ModelName, description: str, now_ms: int) -> RegisteredModel:
+    def describe(self, name: ModelName, description: str, stamp: Stamp) -> RegisteredModel:
         """Sets the description. Raises ResourceDoesNotExist."""
         with self._database.write() as connection:
-            change(connection, locked(connection, name).id, updated_at=now_ms, description=description)
+            change(connection, locked(connection, name).id, stamp, description=description)
         return self.get(name)
 
-    def rename(self, name: ModelName, new: ModelName, now_ms: int) -> RegisteredModel:
-        """Files stay where they are; version numbers go on from the higher of both names. Raises ResourceAlreadyExists."""
+    def hand_over(self, name: ModelName, owner_id: str, stamp: Stamp) -> RegisteredModel:
+        """Changes the owner. Raises ResourceDoesNotExist."""
+        with self._database.write() as connection:
+            change(connection, locked(connection, name).id, stamp, owner_id=owner_id)
+        return self.get(name)
+
+    def rename(self, name: ModelName, new: ModelName, stamp: Stamp) -> RegisteredModel:
+        """With its grants. Files stay where they are; version numbers go on from the higher of both names.
+
+        Raises ResourceAlreadyExists, ResourceDoesNotExist.
+        """
         try:
             with self._database.write() as connection:
-                row = locked(connection, name)
-                last = max(last_number(connection, name), last_number(connection, new))
-                set_last_number(connection, new, last)
-                change(connection, row.id, full_name=new.full, updated_at=now_ms)
+                rename_within(connection, locked(connection, name), new, stamp)
         except sa.exc.IntegrityError as error:
-            raise _taken(new) from error
+            raise taken(new.securable) from error
         return self.get(new)
 
     def delete(self, name: ModelName) -> list[str]:
-        """With all its versions; returns where their files were, noted as to be deleted. Raises ResourceDoesNotExist."""
+        """With all its versions and grants; returns where their files were, noted as to be deleted. Raises ResourceDoesNotExist."""
+        with self._database.write() as connection:
+            return delete_within(connection, locked(connection, name))
+
+    def change_tags(self, name: ModelName, changes: TagChanges, stamp: Stamp) -> None:
+        """Nothing happens where there is no tag to remove. Raises ResourceDoesNotExist."""
         with self._database.write() as connection:
             row = locked(connection, name)
-            versions = connection.execute(sa.select(_V.c.location, _V.c.upload_id).where(_V.c.model_id == row.id))
-            gone = [place for version in versions for place in places(version.upload_id, version.location)]
-            note_deleted(connection, gone)
-            connection.execute(sa.delete(_V).where(_V.c.model_id == row.id))
-            connection.execute(sa.delete(_M).where(_M.c.id == row.id))
-        return gone
+            change(connection, row.id, stamp, tags=changes.applied(row.tags))
 
-    def set_tag(self, name: ModelName, key: str, value: str, now_ms: int) -> None:
-        """Raises ResourceDoesNotExist."""
-        with self._database.write() as connection:
-            row = locked(connection, name)
-            change(connection, row.id, updated_at=now_ms, tags=_sorted({**row.tags, key: value}))
-
-    def delete_tag(self, name: ModelName, key: str, now_ms: int) -> None:
-        """Nothing happens when there is no such tag. Raises ResourceDoesNotExist."""
-        with self._database.write() as connection:
-            row = locked(connection, name)
-            change(connection, row.id, updated_at=now_ms, tags=without(row.tags, key))
-
-    def set_alias(self, name: ModelName, alias: str, version: int, now_ms: int) -> None:
+    def set_alias(self, name: ModelName, alias: str, version: int, stamp: Stamp) -> None:
         """Raises ResourceDoesNotExist when there is no such model or version."""
         with self._database.write() as connection:
             row = locked(connection, name)
             query = sa.select(_V.c.version).where(_V.c.model_id == row.id, _V.c.version == version)
             if connection.execute(query).first() is None:
                 raise errors.ResourceDoesNotExist(f"Model version {name.full} version {version} does not exist.")
-            change(connection, row.id, updated_at=now_ms, aliases=_sorted({**row.aliases, alias: version}))
+            change(connection, row.id, stamp, aliases=_sorted({**row.aliases, alias: version}))
 
-    def delete_alias(self, name: ModelName, alias: str, now_ms: int) -> None:
+    def delete_alias(self, name: ModelName, alias: str, stamp: Stamp) -> None:
         """Nothing happens when there is no such alias. Raises ResourceDoesNotExist."""
         with self._database.write() as connection:
             row = locked(connection, name)
-            change(connection, row.id, updated_at=now_ms, aliases=without(row.aliases, alias))
+            change(connection, row.id, stamp, aliases=_without(row.aliases, alias))
 
     def deleted_files(self) -> list[str]:
         """Locations whose deletion was not yet completed."""
@@ -141,22 +142,38 @@ class Models:
             connection.execute(sa.delete(_D).where(_D.c.location == location))
 
 
-def missing(name: ModelName) -> errors.ResourceDoesNotExist:
-    """The error for a model that is not there."""
-    return errors.ResourceDoesNotExist(f"Registered model {name.full} does not exist.")
-
-
 def locked(connection: sa.Connection, name: ModelName) -> sa.Row[Any]:
     """The model's row, held until the transaction ends. Raises ResourceDoesNotExist."""
     row = connection.execute(sa.select(_M).where(_M.c.full_name == name.full).with_for_update()).one_or_none()
     if row is None:
-        raise missing(name)
+        raise absent(name.securable)
     return row
 
 
-def change(connection: sa.Connection, model_id: str, **values: Any) -> None:
+def change(connection: sa.Connection, model_id: str, stamp: Stamp, **values: Any) -> None:
     """Sets columns of a model."""
-    connection.execute(sa.update(_M).where(_M.c.id == model_id).values(values))
+    changed = {**values, "updated_at": stamp.at_ms, "updated_by": stamp.by}
+    connection.execute(sa.update(_M).where(_M.c.id == model_id).values(changed))
+
+
+def rename_within(connection: sa.Connection, row: sa.Row[Any], new: ModelName, stamp: Stamp) -> None:
+    """As `Models.rename`; `row` is locked."""
+    name = ModelName(*row.full_name.split("."))
+    last = max(last_number(connection, name), last_number(connection, new))
+    set_last_number(connection, new, last)
+    change(connection, row.id, stamp, full_name=new.full, catalog=new.catalog, schema=new.schema)
+    grants.move_within(connection, name.securable, new.securable)
+
+
+def delete_within(connection: sa.Connection, row: sa.Row[Any]) -> list[str]:
+    """As `Models.delete`; `row` is locked."""
+    versions = connection.execute(sa.select(_V.c.location, _V.c.upload_id).where(_V.c.model_id == row.id))
+    gone = [place for version in versions for place in places(version.upload_id, version.location)]
+    note_deleted(connection, gone)
+    connection.execute(sa.delete(_V).where(_V.c.model_id == row.id))
+    connection.execute(sa.delete(_M).where(_M.c.id == row.id))
+    grants.replace_within(connection, Securable(MODEL, row.full_name), {})
+    return gone
 
 
 def last_number(connection: sa.Connection, name: ModelName) -> int:
@@ -177,13 +194,8 @@ def note_deleted(connection: sa.Connection, locations: list[str]) -> None:
         connection.execute(sa.insert(_D), [{"location": location} for location in locations])
 
 
-def without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The mapping less one key."""
+def _without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != key}
-
-
-def _taken(name: ModelName) -> errors.ResourceAlreadyExists:
-    return errors.ResourceAlreadyExists(f"Registered model {name.full} already exists.")
 
 
 def _sorted(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,9 +206,11 @@ def _model(row: sa.Row[Any]) -> RegisteredModel:
     return RegisteredModel(
         id=row.id,
         name=ModelName(*row.full_name.split(".")),
+        owner_id=row.owner_id,
         creator=row.creator,
         created_at_ms=row.created_at,
         updated_at_ms=row.updated_at,
+        updated_by=row.updated_by,
         description=row.description,
         tags=row.tags,
         aliases=row.aliases,

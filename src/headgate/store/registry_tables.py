@@ -6,6 +6,26 @@ import sqlalchemy as sa
 
 from headgate.store.tables import metadata
 
+namespaces = sa.Table(
+    "namespaces",
+    metadata,
+    # A catalog's name, or catalog.schema; in lower case.
+    sa.Column("full_name", sa.String(511), primary_key=True),
+    sa.Column("id", sa.String(32), nullable=False, unique=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    # Of a catalog: its own name.
+    sa.Column("catalog", sa.String(255), nullable=False, index=True),
+    sa.Column("owner_id", sa.String(32), nullable=False),
+    sa.Column("creator", sa.String(256), nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+    sa.Column("updated_by", sa.String(256), nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("properties", sa.JSON, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    comment="Catalogs and schemas.",
+)
+
 registered_models = sa.Table(
     "registered_models",
     metadata,
@@ -21,6 +41,8 @@ registered_models = sa.Table(
     sa.Column("tags", sa.JSON, nullable=False),
     # {alias: version}
     sa.Column("aliases", sa.JSON, nullable=False),
+    sa.Column("owner_id", sa.String(32), nullable=False),
+    sa.Column("updated_by", sa.String(256), nullable=False),
 )
 
 model_versions = sa.Table(
@@ -41,6 +63,10 @@ model_versions = sa.Table(
     sa.Column("tags", sa.JSON, nullable=False),
     sa.Column("upload_id", sa.String(32), nullable=False, unique=True),
     sa.Column("location", sa.String(1024), nullable=False),
+    sa.Column("creator_id", sa.String(32), nullable=False),
+    sa.Column("updated_by", sa.String(256), nullable=False),
+    # What the client said the model uses, in Unity Catalog's form: [{"function": {"function_full_name": …}}, …]
+    sa.Column("dependencies", sa.JSON, nullable=False),
 )
 
 version_numbers = sa.Table(

@@ -8,24 +8,38 @@ import uuid
 import pytest
 
 from headgate import errors
-from headgate.domain.registered_model import ModelName, ModelVersion, RegisteredModel, VersionOrigin, VersionStatus
+from headgate.domain.registered_model import (
+    Author,
+    ModelName,
+    ModelVersion,
+    RegisteredModel,
+    Stamp,
+    TagChanges,
+    VersionOrigin,
+    VersionStatus,
+)
+from headgate.registry.catalogs import new_namespace
 from headgate.store.database import Database
 from headgate.store.model_versions import ModelVersions, NewVersion, VersionFilter
 from headgate.store.models import Models, Page
 
 CHURN = ModelName("main", "default", "churn")
 ALL = Page(100)
+ANN = Author("7", "ann")
+BEN = Stamp("ben", 6)
+USES = {"function": {"function_full_name": "main.default.f"}}
 
 
 def create(database: Database, name: ModelName = CHURN, at_ms: int = 1) -> RegisteredModel:
-    model = RegisteredModel(uuid.uuid4().hex, name, "ann", at_ms, at_ms, tags={"a": "1"})
-    Models(database).create(model)
+    model = RegisteredModel(uuid.uuid4().hex, name, "7", "ann", at_ms, at_ms, "ann", tags={"a": "1"})
+    missing = [new_namespace(one, ANN, at_ms) for one in (name.catalog, f"{name.catalog}.{name.schema}")]
+    Models(database).create(model, missing)
     return model
 
 
 def create_version(database: Database, upload_id: str, name: ModelName = CHURN, above: int = 0) -> ModelVersion:
-    origin = VersionOrigin(source="s3://x", run_id="run-1", tags={"t": "v"})
-    return ModelVersions(database).create(NewVersion(name, "ann", upload_id, origin, above), 5)
+    origin = VersionOrigin(source="s3://x", run_id="run-1", tags={"t": "v"}, dependencies=(USES,))
+    return ModelVersions(database).create(NewVersion(name, ANN, upload_id, origin, above), 5)
 
 
 def test_a_model_is_read_as_it_was_written(database: Database) -> None:
@@ -46,9 +60,11 @@ def test_a_version_is_read_as_it_was_written(database: Database) -> None:
         status=VersionStatus.PENDING,
         status_message="",
         creator="ann",
+        creator_id="7",
         created_at_ms=5,
         updated_at_ms=5,
-        origin=VersionOrigin(source="s3://x", run_id="run-1", tags={"t": "v"}),
+        updated_by="ann",
+        origin=VersionOrigin(source="s3://x", run_id="run-1", tags={"t": "v"}, dependencies=(USES,)),
         aliases=(),
         upload_id="u1",
         location="main/default/churn/1",
@@ -83,14 +99,14 @@ def test_numbers_are_never_given_out_twice(database: Database) -> None:
     create(database)
     versions, models = ModelVersions(database), Models(database)
     assert [create_version(database, f"a{n}").version for n in range(2)] == [1, 2]
-    versions.delete(CHURN, 2, 6)
+    versions.delete(CHURN, 2, BEN)
     assert create_version(database, "b").version == 3
     models.delete(CHURN)
     create(database)
     assert create_version(database, "c").version == 4
     assert create_version(database, "d", above=7).version == 8
     renamed = ModelName("main", "default", "renamed")
-    models.rename(CHURN, renamed, 7)
+    models.rename(CHURN, renamed, BEN)
     assert create_version(database, "e", renamed).version == 9
     create(database)
     assert create_version(database, "f").version == 9
@@ -100,11 +116,11 @@ def test_a_rename_keeps_versions_and_where_their_files_are(database: Database) -
     create(database)
     create_version(database, "u1")
     renamed = ModelName("main", "default", "renamed")
-    assert Models(database).rename(CHURN, renamed, 7).name == renamed
+    assert Models(database).rename(CHURN, renamed, BEN).name == renamed
     assert ModelVersions(database).get(renamed, 1).location == "main/default/churn/1"
     create(database)
     with pytest.raises(errors.ResourceAlreadyExists):
-        Models(database).rename(CHURN, renamed, 7)
+        Models(database).rename(CHURN, renamed, BEN)
     assert Models(database).get(CHURN).name == CHURN
 
 
@@ -113,16 +129,16 @@ def test_aliases_point_to_existing_versions_and_go_with_them(database: Database)
     create_version(database, "u1")
     create_version(database, "u2")
     models, versions = Models(database), ModelVersions(database)
-    models.set_alias(CHURN, "Champion", 1, 6)
-    models.set_alias(CHURN, "Champion", 2, 6)
-    models.set_alias(CHURN, "Old", 1, 6)
+    models.set_alias(CHURN, "Champion", 1, BEN)
+    models.set_alias(CHURN, "Champion", 2, BEN)
+    models.set_alias(CHURN, "Old", 1, BEN)
     with pytest.raises(errors.ResourceDoesNotExist):
-        models.set_alias(CHURN, "Champion", 3, 6)
+        models.set_alias(CHURN, "Champion", 3, BEN)
     assert versions.get(CHURN, 2).aliases == ("Champion",)
-    versions.delete(CHURN, 2, 7)
+    versions.delete(CHURN, 2, BEN)
     assert models.get(CHURN).aliases == {"Old": 1}
-    models.delete_alias(CHURN, "Old", 8)
-    models.delete_alias(CHURN, "Old", 8)
+    models.delete_alias(CHURN, "Old", BEN)
+    models.delete_alias(CHURN, "Old", BEN)
     assert models.get(CHURN).aliases == {}
 
 
@@ -130,15 +146,13 @@ def test_tags_are_set_replaced_and_deleted(database: Database) -> None:
     create(database)
     create_version(database, "u1")
     models, versions = Models(database), ModelVersions(database)
-    models.set_tag(CHURN, "a", "2", 6)
-    models.set_tag(CHURN, "b", "3", 6)
-    models.delete_tag(CHURN, "absent", 6)
+    models.change_tags(CHURN, TagChanges({"a": "2", "b": "3"}, frozenset({"absent"})), BEN)
     assert models.get(CHURN).tags == {"a": "2", "b": "3"}
-    versions.set_tag(CHURN, 1, ("x", "y"), 6)
-    versions.delete_tag(CHURN, 1, "t", 6)
+    assert (models.get(CHURN).updated_at_ms, models.get(CHURN).updated_by) == (6, "ben")
+    versions.change_tags(CHURN, 1, TagChanges({"x": "y"}, frozenset({"t"})), BEN)
     assert versions.get(CHURN, 1).origin.tags == {"x": "y"}
     with pytest.raises(errors.ResourceDoesNotExist):
-        versions.set_tag(CHURN, 9, ("x", "y"), 6)
+        versions.change_tags(CHURN, 9, TagChanges({"x": "y"}), BEN)
 
 
 def test_pending_ends_once(database: Database) -> None:
@@ -156,7 +170,7 @@ def test_a_deletion_notes_every_place_where_files_can_be(database: Database) -> 
     create_version(database, "u1")
     create_version(database, "u2")
     models = Models(database)
-    gone = ModelVersions(database).delete(CHURN, 1, 6)
+    gone = ModelVersions(database).delete(CHURN, 1, BEN)
     assert set(gone) == {".staging/u1", ".sealed/u1", "main/default/churn/1"}
     gone += models.delete(CHURN)
     assert sorted(models.deleted_files()) == sorted(gone) and len(gone) == 6

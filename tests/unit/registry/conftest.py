@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from headgate import errors
-from headgate.domain.registered_model import VersionOrigin
+from headgate.domain.registered_model import Author, VersionOrigin
 from headgate.registry.local_disk import LocalDisk
 from headgate.registry.models import NewModel, Registry
 from headgate.registry.storage import Storage
@@ -20,6 +20,7 @@ from headgate.store.database import Database
 assert registry_tables
 
 NAME = "main.default.churn"
+ANN = Author("7", "ann")
 MLMODEL = b"""
 flavors:
   python_function: {loader_module: mlflow.sklearn, python_version: 3.11.0, env: {virtualenv: python_env.yaml}}
@@ -66,8 +67,8 @@ class Room:
         """A version with these files uploaded, not finalized; its number."""
         registry = self.registry()
         with contextlib.suppress(errors.ResourceAlreadyExists):
-            registry.create_model(NewModel(NAME, "ann"))
-        version = registry.create_version(NAME, "ann", VersionOrigin())
+            registry.create_model(NewModel(NAME, ANN, missing=("main", "main.default")))
+        version = registry.create_version(NAME, ANN, VersionOrigin())
         for path, content in (FILES if files is None else files).items():
             upload = registry.files.upload(version.name, version.version, path)
             upload.write(content)

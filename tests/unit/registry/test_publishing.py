@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from headgate import errors
-from headgate.domain.registered_model import ModelName, VersionStatus
+from headgate.domain.registered_model import Author, ModelName, VersionStatus
 from headgate.registry.models import Registry
 from headgate.registry.version_files import UPLOAD_RETENTION_MS
 
 NAME = "main.default.churn"
+ANN = Author("7", "ann")
 PARSED = ModelName.parse(NAME)
 GOOD = b"flavors: {python_function: {}}\nsignature: {inputs: '[]', outputs: '[]'}\n"
 
@@ -79,7 +80,7 @@ def test_finalize_killed_anywhere_never_shows_half_a_version_and_can_be_repeated
 @pytest.mark.parametrize("verb", range(1, 5))
 def test_a_deletion_killed_anywhere_is_done_by_the_next_start(room: Any, verb: int, after: bool) -> None:
     room.ready()
-    killed_at(room, verb, after, lambda registry: registry.delete_version(NAME, "1"))
+    killed_at(room, verb, after, lambda registry: registry.delete_version(NAME, "1", ANN))
     registry = room.registry()
     with pytest.raises(errors.ResourceDoesNotExist):
         registry.version(NAME, "1")
@@ -236,7 +237,7 @@ def test_a_deletion_during_finalize_leaves_nothing(room: Any) -> None:
             def verb(*arguments: Any, **keywords: Any) -> Any:
                 done = real(*arguments, **keywords)
                 if name == "move" and arguments[1] == "main/default/churn/1":
-                    deleting.delete_version(NAME, "1")
+                    deleting.delete_version(NAME, "1", ANN)
                 return done
 
             return verb

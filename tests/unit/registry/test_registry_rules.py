@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from headgate import errors
-from headgate.domain.registered_model import ModelName, VersionOrigin, VersionStatus
+from headgate.domain.registered_model import Author, ModelName, TagChanges, VersionOrigin, VersionStatus
+from headgate.registry.catalogs import Catalogs
 from headgate.registry.models import NewModel
 from headgate.store.model_versions import VersionFilter
 from headgate.store.models import Page
 
 NAME = "main.default.churn"
+ANN, BEN = Author("7", "ann"), Author("8", "ben")
 
 
 @pytest.mark.parametrize("name", ["churn", "default.churn", "a.b.c.d", "", "..", "main..churn"])
@@ -33,28 +35,32 @@ def test_names_are_folded_to_lower_case() -> None:
 
 def test_catalogs_and_schemas_come_into_being_with_their_first_model(room: Any) -> None:
     registry = room.registry()
-    registry.create_model(NewModel("never.seen.before", "ann"))
+    registry.create_model(NewModel("never.seen.before", ANN, missing=("never", "never.seen")))
     assert [model.name.full for model in registry.search_models(Page(10), catalog="NEVER")] == ["never.seen.before"]
+    catalogs = Catalogs(room.database, registry.files, room.clock)
+    assert [catalogs.get(name).owner_id for name in ("never", "never.seen")] == ["7", "7"]
+    with pytest.raises(errors.ResourceDoesNotExist, match=r"Schema never\.made"):
+        registry.create_model(NewModel("never.made.churn", ANN))
 
 
 def test_a_model_is_created_once(room: Any) -> None:
     registry = room.registry()
-    registry.create_model(NewModel(NAME, "ann", "what", {"b": "2", "a": "1"}))
+    registry.create_model(NewModel(NAME, ANN, "what", {"b": "2", "a": "1"}, ("main", "main.default")))
     assert list(registry.model("MAIN.default.churn").tags) == ["a", "b"]
     with pytest.raises(errors.ResourceAlreadyExists, match=NAME):
-        registry.create_model(NewModel("Main.Default.Churn", "ben"))
+        registry.create_model(NewModel("Main.Default.Churn", BEN))
 
 
 def test_a_version_needs_its_model(room: Any) -> None:
     with pytest.raises(errors.ResourceDoesNotExist, match=NAME):
-        room.registry().create_version(NAME, "ann", VersionOrigin())
+        room.registry().create_version(NAME, ANN, VersionOrigin())
 
 
 @pytest.mark.parametrize("alias", ["latest", "Latest", "v1", "V12", "3", "", "a b", "a.b", "x" * 256, "ä"])
 def test_aliases_that_could_be_mistaken_are_refused(room: Any, alias: str) -> None:
     number = room.begun()
     with pytest.raises(errors.InvalidParameterValue):
-        room.registry().set_alias(NAME, alias, number)
+        room.registry().set_alias(NAME, alias, number, ANN)
 
 
 @pytest.mark.parametrize("version", ["0", "-1", "1.0", "one", "", "٣", "9999999999"])
@@ -66,7 +72,7 @@ def test_versions_are_positive_integers(room: Any, version: str) -> None:
 def test_versions_and_aliases_are_resolved_for_serving(room: Any) -> None:
     first, second = room.ready(), room.ready()
     registry = room.registry()
-    registry.set_alias(NAME, "Champion", second)
+    registry.set_alias(NAME, "Champion", second, ANN)
     assert registry.resolve(NAME, first) == "1"
     assert registry.resolve(NAME, "@Champion") == registry.resolve(NAME, "Champion") == "2"
 
@@ -74,7 +80,7 @@ def test_versions_and_aliases_are_resolved_for_serving(room: Any) -> None:
 def test_what_cannot_be_resolved_is_told_what_there_is(room: Any) -> None:
     room.ready()
     registry = room.registry()
-    registry.set_alias(NAME, "Champion", "1")
+    registry.set_alias(NAME, "Champion", "1", ANN)
     with pytest.raises(errors.ResourceDoesNotExist, match=r"version 7 does not exist\. Existing versions: 1\."):
         registry.resolve(NAME, "7")
     with pytest.raises(errors.ResourceDoesNotExist, match=r"Challenger .*existing aliases: Champion"):
@@ -118,8 +124,8 @@ def room_mlmodel() -> bytes:
 def test_deleting_a_version_removes_files_and_aliases_but_no_other_version(room: Any) -> None:
     first, second = room.ready(), room.ready()
     registry = room.registry()
-    registry.set_alias(NAME, "Champion", first)
-    registry.delete_version(NAME, first)
+    registry.set_alias(NAME, "Champion", first, ANN)
+    registry.delete_version(NAME, first, ANN)
     assert registry.model(NAME).aliases == {}
     assert all(path.startswith(f"main/default/churn/{second}/") for path in room.files_on_disk())
     with pytest.raises(errors.ResourceDoesNotExist):
@@ -148,21 +154,22 @@ def test_a_number_whose_files_outlived_the_database_is_not_given_out(room: Any) 
 def test_a_renamed_model_keeps_its_files(room: Any) -> None:
     number = room.ready()
     registry = room.registry()
-    assert registry.rename_model(NAME, "leavers").name.full == "main.default.leavers"
+    assert registry.rename_model(NAME, "leavers", ANN).name.full == "main.default.leavers"
     assert registry.describe("main.default.leavers", number).flavors
     with pytest.raises(errors.InvalidParameterValue, match="cannot be moved"):
-        registry.rename_model("main.default.leavers", "other.default.leavers")
+        registry.rename_model("main.default.leavers", "other.default.leavers", ANN)
 
 
 def test_descriptions_and_tags_of_versions_are_kept(room: Any) -> None:
     number = room.begun()
     registry = room.registry()
     room.clock.ms += 5
-    assert registry.describe_version(NAME, number, "better").origin.description == "better"
-    registry.set_version_tag(NAME, number, ("stage", "prod"))
+    assert registry.describe_version(NAME, number, "better", BEN).origin.description == "better"
+    registry.change_version_tags(NAME, number, TagChanges({"stage": "prod"}), BEN)
     found = registry.version(NAME, number)
     assert found.origin.tags == {"stage": "prod"}
     assert found.updated_at_ms == found.created_at_ms + 5
+    assert (found.creator, found.updated_by) == ("ann", "ben")
     assert found.status is VersionStatus.PENDING
     with pytest.raises(errors.InvalidParameterValue):
-        registry.set_version_tag(NAME, number, ("", "x"))
+        registry.change_version_tags(NAME, number, TagChanges({"": "x"}), BEN)

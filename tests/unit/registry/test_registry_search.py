@@ -7,25 +7,34 @@ from typing import Any
 import pytest
 
 from headgate import errors
+from headgate.access.model_rights import ModelRights
+from headgate.access.principals import Principal
 from headgate.api.model_registry import arguments, mlflow_registry, registry_search
+from headgate.api.model_registry.asking import Asking
 from headgate.api.model_registry.registry_search import SearchModels, SearchVersions
-from headgate.domain.registered_model import VersionOrigin
+from headgate.domain.registered_model import Author, VersionOrigin
 from headgate.registry.models import NewModel
 
+ANN = Author("7", "ann")
 NAMES = ["dev.default.a", "main.default.a", "main.default.b", "main.other.c"]
 
 
 def filled(room: Any) -> Any:
     registry = room.registry()
     for number, name in enumerate(NAMES):
-        registry.create_model(NewModel(name, "ann"))
+        catalog, schema, _ = name.split(".")
+        registry.create_model(NewModel(name, ANN, missing=(catalog, f"{catalog}.{schema}")))
         for version in range(2):
-            registry.create_version(name, "ann", VersionOrigin(run_id=f"run-{number}-{version}"))
+            registry.create_version(name, ANN, VersionOrigin(run_id=f"run-{number}-{version}"))
     return registry
 
 
-def versions(registry: Any, **arguments: Any) -> list[str]:
-    answer = registry_search.versions(registry, SearchVersions(**arguments), "ann")
+def asked(room: Any, registry: Any) -> Asking:
+    return Asking(registry, ModelRights(room.database), Principal("1", "admin", admin=True))
+
+
+def versions(room: Any, registry: Any, **arguments: Any) -> list[str]:
+    answer = registry_search.versions(asked(room, registry), SearchVersions(**arguments))
     return [f"{found['name']}/{found['version']}" for found in answer["model_versions"]]
 
 
@@ -41,7 +50,7 @@ def versions(registry: Any, **arguments: Any) -> list[str]:
     ],
 )
 def test_versions_are_found_by_filter(room: Any, text: str, found: list[str]) -> None:
-    assert versions(filled(room), filter=text) == found
+    assert versions(room, filled(room), filter=text) == found
 
 
 @pytest.mark.parametrize(
@@ -49,19 +58,19 @@ def test_versions_are_found_by_filter(room: Any, text: str, found: list[str]) ->
 )
 def test_filters_that_are_not_known_are_refused(room: Any, text: str) -> None:
     with pytest.raises(errors.InvalidParameterValue, match="Invalid filter"):
-        versions(room.registry(), filter=text)
+        versions(room, room.registry(), filter=text)
 
 
 def test_models_of_a_catalog_are_found(room: Any) -> None:
-    answer = registry_search.models(filled(room), SearchModels(catalog_name="MAIN", schema_name="default"), "ann")
+    answer = registry_search.models(asked(room, filled(room)), SearchModels(catalog_name="MAIN", schema_name="default"))
     assert [found["name"] for found in answer["registered_models"]] == NAMES[1:3]
     assert "next_page_token" not in answer
 
 
 def test_pages_follow_each_other_to_the_end(room: Any) -> None:
-    registry, token, seen = filled(room), "", []
+    asking, token, seen = asked(room, filled(room)), "", []
     for _ in range(3):
-        answer = registry_search.versions(registry, SearchVersions(max_results=3, page_token=token), "ann")
+        answer = registry_search.versions(asking, SearchVersions(max_results=3, page_token=token))
         seen += [(found["name"], found["version"]) for found in answer["model_versions"]]
         token = answer.get("next_page_token", "")
     assert token == ""
@@ -73,7 +82,7 @@ def test_pages_follow_each_other_to_the_end(room: Any) -> None:
 )
 def test_page_tokens_of_others_are_refused(room: Any, token: str) -> None:
     with pytest.raises(errors.InvalidParameterValue, match="page_token"):
-        registry_search.models(room.registry(), SearchModels(page_token=token), "ann")
+        registry_search.models(asked(room, room.registry()), SearchModels(page_token=token))
 
 
 @pytest.mark.parametrize("operation", mlflow_registry.OPERATIONS, ids=lambda operation: operation.path)

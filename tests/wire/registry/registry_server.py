@@ -14,6 +14,7 @@ import uvicorn
 
 from headgate.access import bootstrap
 from headgate.access.directory import DirectorySource, Follower
+from headgate.access.model_rights import ModelRights
 from headgate.access.principals import Authenticator
 from headgate.access.sealing import Keyring, Sealer
 from headgate.access.secrets import Vault
@@ -47,6 +48,7 @@ def main(data_dir: Path) -> None:
     follower = Follower(DirectorySource(identities.revision, identities.read))
     registry = Registry(database, LocalDisk(data_dir / "models"), clock)
     registry.recover()
+    model_rights = ModelRights(database)
     signer = signing.UrlSigner(bytes(32), clock)
     dependencies = ApiDependencies(
         authenticator=Authenticator(bootstrap.token_hash_key(database, sealer), follower.refresh, clock),
@@ -54,6 +56,8 @@ def main(data_dir: Path) -> None:
         identities=identities,
         endpoints=Endpoints(database),
         grants=Grants(database),
+        model_rights=model_rights,
+        may_serve=model_rights.require_to_serve,
         replicas=Replicas(database),
         servers=Servers(database),
         vault=Vault(Secrets(database), sealer, clock),
@@ -67,7 +71,8 @@ def main(data_dir: Path) -> None:
     )
     app = create_app(
         dependencies,
-        families=[mlflow_registry.routes(registry), files.routes(registry, signer)],
+        families=[mlflow_registry.routes(registry, model_rights), files.routes(registry, model_rights, signer)]
+,
         open_families=[files.signed_routes(registry, signer)],
     )
     listening = socket.create_server(("127.0.0.1", 0))

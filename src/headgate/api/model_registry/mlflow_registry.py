@@ -1,6 +1,6 @@
 """The Unity-Catalog-flavoured MLflow registry, `/api/2.0/mlflow/unity-catalog/…`: what `MLFLOW_REGISTRY_URI=databricks-uc` speaks.
 
-Wire shape in, `registry.models.Registry` asked, wire shape out; files travel over `files`. Shapes are MLflow's
+Wire shape in, `access.model_rights` asked, then `registry.models.Registry`, wire shape out; files travel over `files`. Shapes are MLflow's
 `databricks_uc_registry_messages`; absent fields are left out.
 """
 
@@ -14,14 +14,19 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from headgate.access.model_rights import ModelRights
 from headgate.api.dependencies import Caller
 from headgate.api.model_registry import arguments, registry_search
 from headgate.api.model_registry.arguments import Arguments
+from headgate.api.model_registry.asking import Asking
 from headgate.api.model_registry.registry_shapes import model_json, version_json
-from headgate.domain.registered_model import VersionOrigin
+from headgate.domain.model_privileges import APPLY_TAG, CREATE_MODEL_VERSION, EXECUTE, MANAGE
+from headgate.domain.registered_model import TagChanges, VersionOrigin
 from headgate.registry.models import NewModel, Registry
 
 PREFIX = "/api/2.0/mlflow/unity-catalog"
+SEEN = "to see it"
+ASKED = "asked by the answer"
 _FLAG = "is_databricks_sdk_models_artifact_repository_enabled"
 
 
@@ -93,55 +98,55 @@ class Nothing(Arguments):
     pass
 
 
-def _create_model(registry: Registry, sent: CreateModel, author: str) -> dict[str, Any]:
+def _create_model(asking: Asking, sent: CreateModel) -> dict[str, Any]:
     tags = {tag.key: tag.value for tag in sent.tags}
-    model = registry.create_model(NewModel(sent.name, author, sent.description or "", tags))
-    return {"registered_model": model_json(model)}
+    new = asking.may_make(NewModel(sent.name, asking.author, sent.description or "", tags))
+    return {"registered_model": model_json(asking.registry.create_model(new))}
 
 
-def _get_model(registry: Registry, sent: ModelNamed, _author: str) -> dict[str, Any]:
-    return {"registered_model": model_json(registry.model(sent.name))}
+def _get_model(asking: Asking, sent: ModelNamed) -> dict[str, Any]:
+    return {"registered_model": model_json(asking.registry.model(sent.name))}
 
 
-def _update_model(registry: Registry, sent: UpdateModel, _author: str) -> dict[str, Any]:
-    model = registry.model(sent.name)
+def _update_model(asking: Asking, sent: UpdateModel) -> dict[str, Any]:
+    model = asking.registry.model(sent.name)
     if sent.description is not None:
-        model = registry.describe_model(sent.name, sent.description)
+        model = asking.registry.describe_model(sent.name, sent.description, asking.author)
     if sent.new_name:
-        model = registry.rename_model(sent.name, sent.new_name)
+        model = asking.registry.rename_model(sent.name, sent.new_name, asking.author)
     return {"registered_model": model_json(model)}
 
 
-def _delete_model(registry: Registry, sent: ModelNamed, _author: str) -> dict[str, Any]:
-    registry.delete_model(sent.name)
+def _delete_model(asking: Asking, sent: ModelNamed) -> dict[str, Any]:
+    asking.registry.delete_model(sent.name)
     return {}
 
 
-def _set_model_tag(registry: Registry, sent: ModelTag, _author: str) -> dict[str, Any]:
-    registry.set_model_tag(sent.name, sent.key, sent.value)
+def _set_model_tag(asking: Asking, sent: ModelTag) -> dict[str, Any]:
+    asking.registry.change_model_tags(sent.name, TagChanges({sent.key: sent.value}), asking.author)
     return {}
 
 
-def _delete_model_tag(registry: Registry, sent: TagKey, _author: str) -> dict[str, Any]:
-    registry.delete_model_tag(sent.name, sent.key)
+def _delete_model_tag(asking: Asking, sent: TagKey) -> dict[str, Any]:
+    asking.registry.change_model_tags(sent.name, TagChanges(removed=frozenset({sent.key})), asking.author)
     return {}
 
 
-def _set_alias(registry: Registry, sent: AliasTo, _author: str) -> dict[str, Any]:
-    registry.set_alias(sent.name, sent.alias, sent.version)
+def _set_alias(asking: Asking, sent: AliasTo) -> dict[str, Any]:
+    asking.registry.set_alias(sent.name, sent.alias, sent.version, asking.author)
     return {}
 
 
-def _delete_alias(registry: Registry, sent: Alias, _author: str) -> dict[str, Any]:
-    registry.delete_alias(sent.name, sent.alias)
+def _delete_alias(asking: Asking, sent: Alias) -> dict[str, Any]:
+    asking.registry.delete_alias(sent.name, sent.alias, asking.author)
     return {}
 
 
-def _get_by_alias(registry: Registry, sent: Alias, _author: str) -> dict[str, Any]:
-    return {"model_version": version_json(registry.version_by_alias(sent.name, sent.alias))}
+def _get_by_alias(asking: Asking, sent: Alias) -> dict[str, Any]:
+    return {"model_version": version_json(asking.registry.version_by_alias(sent.name, sent.alias))}
 
 
-def _create_version(registry: Registry, sent: CreateVersion, author: str) -> dict[str, Any]:
+def _create_version(asking: Asking, sent: CreateVersion) -> dict[str, Any]:
     origin = VersionOrigin(
         source=sent.source or "",
         run_id=sent.run_id or "",
@@ -150,100 +155,105 @@ def _create_version(registry: Registry, sent: CreateVersion, author: str) -> dic
         description=sent.description or "",
         tags={tag.key: tag.value for tag in sent.tags},
     )
-    return {"model_version": version_json(registry.create_version(sent.name, author, origin))}
+    return {"model_version": version_json(asking.registry.create_version(sent.name, asking.author, origin))}
 
 
-def _get_version(registry: Registry, sent: VersionNamed, _author: str) -> dict[str, Any]:
-    return {"model_version": version_json(registry.version(sent.name, sent.version))}
+def _get_version(asking: Asking, sent: VersionNamed) -> dict[str, Any]:
+    return {"model_version": version_json(asking.registry.version(sent.name, sent.version))}
 
 
-def _update_version(registry: Registry, sent: UpdateVersion, _author: str) -> dict[str, Any]:
-    version = registry.version(sent.name, sent.version)
+def _update_version(asking: Asking, sent: UpdateVersion) -> dict[str, Any]:
+    version = asking.registry.version(sent.name, sent.version)
     if sent.description is not None:
-        version = registry.describe_version(sent.name, sent.version, sent.description)
+        version = asking.registry.describe_version(sent.name, sent.version, sent.description, asking.author)
     return {"model_version": version_json(version)}
 
 
-def _finalize(registry: Registry, sent: VersionNamed, _author: str) -> dict[str, Any]:
-    return {"model_version": version_json(registry.finalize_version(sent.name, sent.version))}
+def _finalize(asking: Asking, sent: VersionNamed) -> dict[str, Any]:
+    asking.uploadable(sent.name, sent.version)
+    return {"model_version": version_json(asking.registry.finalize_version(sent.name, sent.version))}
 
 
-def _delete_version(registry: Registry, sent: VersionNamed, _author: str) -> dict[str, Any]:
-    registry.delete_version(sent.name, sent.version)
+def _delete_version(asking: Asking, sent: VersionNamed) -> dict[str, Any]:
+    asking.registry.delete_version(sent.name, sent.version, asking.author)
     return {}
 
 
-def _set_version_tag(registry: Registry, sent: VersionTag, _author: str) -> dict[str, Any]:
-    registry.set_version_tag(sent.name, sent.version, (sent.key, sent.value))
+def _set_version_tag(asking: Asking, sent: VersionTag) -> dict[str, Any]:
+    asking.registry.change_version_tags(sent.name, sent.version, TagChanges({sent.key: sent.value}), asking.author)
     return {}
 
 
-def _delete_version_tag(registry: Registry, sent: VersionTagKey, _author: str) -> dict[str, Any]:
-    registry.delete_version_tag(sent.name, sent.version, sent.key)
+def _delete_version_tag(asking: Asking, sent: VersionTagKey) -> dict[str, Any]:
+    changes = TagChanges(removed=frozenset({sent.key}))
+    asking.registry.change_version_tags(sent.name, sent.version, changes, asking.author)
     return {}
 
 
-def _download_uri(registry: Registry, sent: VersionNamed, _author: str) -> dict[str, Any]:
-    return {"artifact_uri": version_json(registry.version(sent.name, sent.version))["storage_location"]}
+def _download_uri(asking: Asking, sent: VersionNamed) -> dict[str, Any]:
+    return {"artifact_uri": version_json(asking.registry.version(sent.name, sent.version))["storage_location"]}
 
 
-def _credentials(registry: Registry, sent: Credentials, _author: str) -> dict[str, Any]:
-    registry.check_transfer(sent.name, sent.version, writing=sent.operation.endswith("WRITE"))
+def _credentials(asking: Asking, sent: Credentials) -> dict[str, Any]:
+    writing = sent.operation.endswith("WRITE")
+    asking.require_transfer(sent.name, sent.version, writing=writing)
     # The switch that makes clients move bytes with URLs of ours instead of a cloud's client library.
     return {"credentials": {"storage_mode": "DEFAULT_STORAGE"}}
 
 
-def _flag(_registry: Registry, _sent: Nothing, _author: str) -> dict[str, Any]:
+def _flag(_asking: Asking, _sent: Nothing) -> dict[str, Any]:
     return {_FLAG: False}
 
 
-def _nothing(_registry: Registry, _sent: Nothing, _author: str) -> dict[str, Any]:
+def _nothing(_asking: Asking, _sent: Nothing) -> dict[str, Any]:
     return {}
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One route: what it reads and what answers it."""
+    """One route: what it reads, what answers it, and what it takes."""
 
     method: str
     path: str
     arguments: type[Arguments]
-    answer: Callable[[Registry, Any, str], dict[str, Any]]
+    answer: Callable[[Asking, Any], dict[str, Any]]
+    needs: str
+    """A privilege on the model named; SEEN: to see it; ASKED: the answer asks by itself."""
 
 
 OPERATIONS = (
-    Operation("POST", "registered-models/create", CreateModel, _create_model),
-    Operation("GET", "registered-models/get", ModelNamed, _get_model),
-    Operation("GET", "registered-models/search", registry_search.SearchModels, registry_search.models),
-    Operation("PATCH", "registered-models/update", UpdateModel, _update_model),
-    Operation("DELETE", "registered-models/delete", ModelNamed, _delete_model),
-    Operation("POST", "registered-models/set-tag", ModelTag, _set_model_tag),
-    Operation("DELETE", "registered-models/delete-tag", TagKey, _delete_model_tag),
-    Operation("POST", "registered-models/alias", AliasTo, _set_alias),
-    Operation("DELETE", "registered-models/alias", Alias, _delete_alias),
-    Operation("GET", "registered-models/alias", Alias, _get_by_alias),
-    Operation("GET", f"registered-models:{_FLAG.replace('_', '-')}", Nothing, _flag),
-    Operation("POST", "model-versions/create", CreateVersion, _create_version),
-    Operation("GET", "model-versions/get", VersionNamed, _get_version),
-    Operation("GET", "model-versions/search", registry_search.SearchVersions, registry_search.versions),
-    Operation("PATCH", "model-versions/update", UpdateVersion, _update_version),
-    Operation("POST", "model-versions/finalize", VersionNamed, _finalize),
-    Operation("DELETE", "model-versions/delete", VersionNamed, _delete_version),
-    Operation("POST", "model-versions/set-tag", VersionTag, _set_version_tag),
-    Operation("DELETE", "model-versions/delete-tag", VersionTagKey, _delete_version_tag),
-    Operation("GET", "model-versions/get-download-uri", VersionNamed, _download_uri),
-    Operation("POST", "model-versions/generate-temporary-credentials", Credentials, _credentials),
-    Operation("POST", "model-versions/emit-lineage", Nothing, _nothing),
+    Operation("POST", "registered-models/create", CreateModel, _create_model, ASKED),
+    Operation("GET", "registered-models/get", ModelNamed, _get_model, SEEN),
+    Operation("GET", "registered-models/search", registry_search.SearchModels, registry_search.models, ASKED),
+    Operation("PATCH", "registered-models/update", UpdateModel, _update_model, MANAGE),
+    Operation("DELETE", "registered-models/delete", ModelNamed, _delete_model, MANAGE),
+    Operation("POST", "registered-models/set-tag", ModelTag, _set_model_tag, APPLY_TAG),
+    Operation("DELETE", "registered-models/delete-tag", TagKey, _delete_model_tag, APPLY_TAG),
+    Operation("POST", "registered-models/alias", AliasTo, _set_alias, MANAGE),
+    Operation("DELETE", "registered-models/alias", Alias, _delete_alias, MANAGE),
+    Operation("GET", "registered-models/alias", Alias, _get_by_alias, SEEN),
+    Operation("GET", f"registered-models:{_FLAG.replace('_', '-')}", Nothing, _flag, ASKED),
+    Operation("POST", "model-versions/create", CreateVersion, _create_version, CREATE_MODEL_VERSION),
+    Operation("GET", "model-versions/get", VersionNamed, _get_version, SEEN),
+    Operation("GET", "model-versions/search", registry_search.SearchVersions, registry_search.versions, ASKED),
+    Operation("PATCH", "model-versions/update", UpdateVersion, _update_version, MANAGE),
+    Operation("POST", "model-versions/finalize", VersionNamed, _finalize, ASKED),
+    Operation("DELETE", "model-versions/delete", VersionNamed, _delete_version, MANAGE),
+    Operation("POST", "model-versions/set-tag", VersionTag, _set_version_tag, APPLY_TAG),
+    Operation("DELETE", "model-versions/delete-tag", VersionTagKey, _delete_version_tag, APPLY_TAG),
+    Operation("GET", "model-versions/get-download-uri", VersionNamed, _download_uri, EXECUTE),
+    Operation("POST", "model-versions/generate-temporary-credentials", Credentials, _credentials, ASKED),
+    Operation("POST", "model-versions/emit-lineage", Nothing, _nothing, ASKED),
 )
 
 
-def routes(registry: Registry) -> APIRouter:
+def routes(registry: Registry, rights: ModelRights) -> APIRouter:
     """The family."""
     router = APIRouter(prefix=PREFIX, tags=["Model registry"])
     for operation in OPERATIONS:
         router.add_api_route(
             f"/{operation.path}",
-            _endpoint(registry, operation),
+            _endpoint(registry, rights, operation),
             methods=[operation.method],
             name=f"{operation.method} {operation.path}",
             openapi_extra=_documented(operation),
@@ -251,12 +261,17 @@ def routes(registry: Registry) -> APIRouter:
     return router
 
 
-def _endpoint(registry: Registry, operation: Operation) -> Callable[..., Any]:
+def _endpoint(registry: Registry, rights: ModelRights, operation: Operation) -> Callable[..., Any]:
     read = arguments.reader(operation.arguments)
 
     # Not async: FastAPI runs it in a thread, so that the database and the disk hold up nobody.
-    def answer(caller: Caller, sent: Arguments = Depends(read)) -> JSONResponse:
-        return JSONResponse(operation.answer(registry, sent, caller.user_name))
+    def answer(caller: Caller, sent: Any = Depends(read)) -> JSONResponse:
+        asking = Asking(registry, rights, caller)
+        if operation.needs == SEEN:
+            asking.require_seen(sent.name)
+        elif operation.needs != ASKED:
+            asking.require(sent.name, operation.needs)
+        return JSONResponse(operation.answer(asking, sent))
 
     return answer
 

@@ -1,10 +1,8 @@
-"""Searches of the model registry: filters, page tokens, and the two operations that use them. Listed in `mlflow_registry`."""
+"""Searches of the model registry: filters, and the two operations that use them. Listed in `mlflow_registry`."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
+import functools
 import re
 from typing import Any
 
@@ -12,11 +10,11 @@ from pydantic import Field
 
 from headgate import errors
 from headgate.api.model_registry.arguments import Arguments
+from headgate.api.model_registry.asking import Asking
+from headgate.api.model_registry.pages import Search, model_key, shown, version_key
 from headgate.api.model_registry.registry_shapes import model_json, version_json
 from headgate.domain.registered_model import ModelName
-from headgate.registry.models import Registry
 from headgate.store.model_versions import VersionFilter
-from headgate.store.models import Page
 
 # Clients that do not page ask for 10,000 versions at once and never look at the token.
 _MOST = 10_000
@@ -25,39 +23,48 @@ _CONDITION = re.compile(r"""\s*(\w+)\s*=\s*(?:'([^']*)'|"([^"]*)")\s*(?:\bAND\b|
 _FILTERS = ("name", "run_id", "catalog_name", "schema_name")
 
 
-class Search(Arguments):
+class Searching(Arguments):
     max_results: int | None = Field(None, ge=0)
     page_token: str | None = None
     catalog_name: str = ""
     schema_name: str = ""
 
 
-class SearchModels(Search):
+class SearchModels(Searching):
     pass
 
 
-class SearchVersions(Search):
+class SearchVersions(Searching):
     filter: str | None = None
 
 
-def models(registry: Registry, sent: SearchModels, _author: str) -> dict[str, Any]:
+def models(asking: Asking, sent: SearchModels) -> dict[str, Any]:
     """`registered-models/search`."""
-    limit = _limit(sent, _DEFAULT)
-    page = Page(limit + 1, _read_token(sent.page_token))
-    found = registry.search_models(page, catalog=sent.catalog_name, schema=sent.schema_name)
-    answer: dict[str, Any] = {"registered_models": [model_json(model) for model in found[:limit]]}
-    if len(found) > limit:
-        answer["next_page_token"] = _token(found[limit - 1].name.full, 0)
-    return answer
+    viewer = asking.rights.viewer(asking.caller)
+    search = Search(
+        lambda page: asking.registry.search_models(page, catalog=sent.catalog_name, schema=sent.schema_name),
+        lambda model: viewer.standing(model.name.securable, model.owner_id).sees(browsing=False),
+        model_key,
+    )
+    page = shown(search, _limit(sent, _DEFAULT), sent.page_token)
+    return _answer("registered_models", [model_json(model) for model in page.found], page.next_token)
 
 
-def versions(registry: Registry, sent: SearchVersions, _author: str) -> dict[str, Any]:
+def versions(asking: Asking, sent: SearchVersions) -> dict[str, Any]:
     """`model-versions/search`."""
-    limit = _limit(sent, _MOST)
-    found = registry.search_versions(_filter(sent), Page(limit + 1, _read_token(sent.page_token)))
-    answer: dict[str, Any] = {"model_versions": [version_json(version) for version in found[:limit]]}
-    if len(found) > limit:
-        answer["next_page_token"] = _token(found[limit - 1].name.full, found[limit - 1].version)
+    wanted = _filter(sent)
+    sees = functools.cache(lambda name: asking.standing(name).sees(browsing=False))
+    search = Search(
+        lambda page: asking.registry.search_versions(wanted, page), lambda version: sees(version.name.full), version_key
+    )
+    page = shown(search, _limit(sent, _MOST), sent.page_token)
+    return _answer("model_versions", [version_json(version) for version in page.found], page.next_token)
+
+
+def _answer(name: str, found: list[dict[str, Any]], next_token: str | None) -> dict[str, Any]:
+    answer: dict[str, Any] = {name: found}
+    if next_token is not None:
+        answer["next_page_token"] = next_token
     return answer
 
 
@@ -87,24 +94,5 @@ def _conditions(text: str) -> dict[str, str]:
     return found
 
 
-def _limit(sent: Search, default: int) -> int:
+def _limit(sent: Searching, default: int) -> int:
     return min(sent.max_results or default, _MOST)
-
-
-def _token(name: str, version: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([name, version]).encode()).decode()
-
-
-def _read_token(token: str | None) -> tuple[str, int] | None:
-    if not token:
-        return None
-    try:
-        name, version = json.loads(base64.urlsafe_b64decode(token))
-        if not isinstance(name, str) or not isinstance(version, int) or abs(version) > 2**31 - 1:
-            raise ValueError
-        name.encode()
-    except (ValueError, TypeError, binascii.Error, RecursionError) as error:
-        raise errors.InvalidParameterValue(
-            "Invalid page_token: send the one of the previous page, unchanged."
-        ) from error
-    return name, version
