@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -67,9 +68,12 @@ def shape(path: str) -> str:
 @functools.cache
 def application() -> Any:
     """The REST application, composed of everything it can have."""
-    nobody = cast(Any, _Nobody())
-    registry = [mlflow_registry.routes(nobody), files.routes(nobody, nobody)]
-    return api.create_app(nobody, registry, [files.signed_routes(nobody, nobody)])
+    closed = [_family(mlflow_registry.routes), _family(files.routes)]
+    return api.create_app(cast(Any, _Nobody()), closed, [_family(files.signed_routes)])
+
+
+def _family(routes: Callable[..., Any]) -> Any:
+    return routes(*[_Nobody()] * len(inspect.signature(routes).parameters))
 
 
 def _api_routes() -> Iterator[Route]:
