@@ -45,7 +45,7 @@ def serve(settings: Settings) -> int:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry of the processes below the supervisor."""
-    roles = {"server": run_server, "control": run_control, "agent": run_agent}
+    roles = {"server": run_server, "control": run_control, "agent": run_agent, "tracking": run_tracking}
     parser = argparse.ArgumentParser(prog="headgate.app")
     parser.add_argument("role", choices=sorted(roles))
     parser.add_argument("--settings", type=Path, required=True)
@@ -86,7 +86,7 @@ async def _serve_public(role: Role) -> None:
     follower = web.follower(database, counted, name)
     authenticator = Authenticator(bootstrap.token_hash_key(database, sealer), follower.now, SystemClock())
     workspace = bootstrap.workspace_id(database)
-    shared = web.Shared(settings, database, authenticator, counted, workspace, name, sealer, follower)
+    shared = web.Shared(settings, database, authenticator, counted, workspace, name, sealer, follower, role.lifeline_fd)
     gateway = web.gateway(shared)
 
     def hear(topic: str) -> None:
@@ -160,6 +160,13 @@ def run_agent(role: Role) -> None:
         await agent.run(config, _stop_signal(role, watch_lifeline=False))
 
     asyncio.run(live())
+
+
+def run_tracking(role: Role) -> None:
+    """MLflow's own server, a child of the first server process that needs it."""
+    from headgate import tracked
+
+    tracked.run_child(role.settings, role.lifeline_fd)
 
 
 def _stop_signal(role: Role, *, watch_lifeline: bool = True) -> asyncio.Event:

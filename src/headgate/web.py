@@ -14,6 +14,7 @@ from pathlib import Path
 
 import uvicorn
 
+from headgate import tracked
 from headgate.access import sealing
 from headgate.access.directory import DirectorySource, Follower
 from headgate.access.model_rights import ModelRights
@@ -22,6 +23,7 @@ from headgate.access.secrets import Vault
 from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
 from headgate.api.model_registry import files, mlflow_registry
+from headgate.api.tracking import families as tracking_families
 from headgate.clock import SystemClock
 from headgate.gateway import http
 from headgate.gateway.front import Front
@@ -61,6 +63,8 @@ class Shared:
     server_id: str
     sealer: sealing.Sealer
     follower: Follower
+    lifeline_fd: int = -1
+    """Ends what this process starts when the house ends."""
 
 
 def follower(database: Database, counted: Metrics, server_id: str) -> Follower:
@@ -120,8 +124,13 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
         external_url=settings.external_url,
         payload_bytes=settings.limits.payload_bytes,
     )
-    families = [mlflow_registry.routes(registry, model_rights), files.routes(registry, model_rights, signer)]
-    app = create_app(dependencies, families, [files.signed_routes(registry, signer)])
+    tracking = tracked.tracking(settings, shared.lifeline_fd)
+    tracked_families = tracking_families.closed(tracking, tracked.artifacts(settings), signer)
+    tracked_open = tracking_families.opened(tracking, tracked.artifacts(settings), signer)
+    families = [mlflow_registry.routes(registry, model_rights)]
+    # Before the registry's files, whose paths include those of artifacts.
+    families += [*tracked_families, files.routes(registry, model_rights, signer)]
+    app = create_app(dependencies, families, [*tracked_open, files.signed_routes(registry, signer)])
     return Front(data_plane, app, shared.authenticator.authenticate, shared.counted)
 
 

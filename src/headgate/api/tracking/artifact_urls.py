@@ -1,0 +1,142 @@
+"""Signed URLs for artifacts as MLflow's `databricks` clients ask for them: of a run, a logged model or a trace.
+
+Where an owner's artifacts lie is asked of the child, so that only what exists can be written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, Field
+
+from headgate import errors
+from headgate.api.dependencies import Given, base_url
+from headgate.api.tracking.artifact_files import files_path, workspace_only
+from headgate.api.tracking.proxy import Tracking
+from headgate.registry.signing import UrlSigner
+from headgate.tracking import locations
+from headgate.tracking.locations import Artifact
+from headgate.tracking.upstream import Asked
+
+# One PUT for a file of any size: for the other kinds of URL clients begin a multipart upload of their cloud's.
+_TYPE = "GCP_SIGNED_URL"
+_TRACE_DATA = "traces.json"
+_MOST_PATHS = 2000
+
+
+class OfRun(BaseModel):
+    run_id: str
+    path: list[str] = Field(default_factory=list, max_length=_MOST_PATHS)
+
+
+class OfModel(BaseModel):
+    paths: list[str] = Field(default_factory=list, max_length=_MOST_PATHS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Signing:
+    tracking: Tracking
+    signer: UrlSigner
+
+    def info(self, base: str, method: str, file: Artifact, **more: str) -> dict[str, Any]:
+        uri = self.signer.url(base, method, files_path(file))
+        return {**more, "signed_uri": uri, "type": _TYPE, "headers": []}
+
+    async def of_run(self, request: Request, given: Given, sent: OfRun, method: str) -> dict[str, Any]:
+        answered = await _ask(self.tracking, f"/api/2.0/mlflow/runs/get?run_id={quote(sent.run_id)}")
+        root = locations.of_uri(answered["run"]["info"]["artifact_uri"])
+        base = base_url(given, request)
+        found = [self.info(base, method, root.below(path), run_id=sent.run_id, path=path) for path in sent.path]
+        return {"credential_infos": found}
+
+    async def of_model(self, request: Request, given: Given, model_id: str, paths: Sequence[str], method: str) -> Any:
+        answered = await _ask(self.tracking, f"/api/2.0/mlflow/logged-models/{quote(model_id, safe='')}")
+        root = locations.of_uri(answered["model"]["info"]["artifact_uri"])
+        base = base_url(given, request)
+        return {
+            "credentials": [{"credential_info": self.info(base, method, root.below(path), path=path)} for path in paths]
+        }
+
+    async def of_trace(self, request: Request, given: Given, trace_id: str, path: str | None, method: str) -> Any:
+        root = await trace_root(self.tracking, trace_id)
+        file = root.below(path or _TRACE_DATA)
+        return {"credential_info": self.info(base_url(given, request), method, file)}
+
+
+def routes(tracking: Tracking, signer: UrlSigner) -> APIRouter:
+    """The family."""
+    router = APIRouter(prefix="/api/2.0/mlflow", tags=["Tracking"], dependencies=[Depends(workspace_only)])
+    to = _Signing(tracking, signer)
+    _add_run_routes(router, to)
+    _add_model_routes(router, to)
+    _add_trace_routes(router, to)
+    return router
+
+
+def _add_run_routes(router: APIRouter, to: _Signing) -> None:
+    @router.post("/artifacts/credentials-for-write")
+    async def credentials_for_write(request: Request, given: Given, sent: OfRun) -> dict[str, Any]:
+        """URLs to PUT artifacts of a run."""
+        return await to.of_run(request, given, sent, "PUT")
+
+    @router.post("/artifacts/credentials-for-read")
+    async def credentials_for_read(request: Request, given: Given, sent: OfRun) -> dict[str, Any]:
+        """URLs to GET artifacts of a run."""
+        return await to.of_run(request, given, sent, "GET")
+
+
+def _add_model_routes(router: APIRouter, to: _Signing) -> None:
+    @router.post("/logged-models/{model_id}/artifacts/credentials-for-upload")
+    async def credentials_for_upload(request: Request, given: Given, model_id: str, sent: OfModel) -> dict[str, Any]:
+        """URLs to PUT artifacts of a logged model."""
+        return dict(await to.of_model(request, given, model_id, sent.paths, "PUT"))
+
+    @router.post("/logged-models/{model_id}/artifacts/credentials-for-download")
+    async def credentials_for_download(request: Request, given: Given, model_id: str, sent: OfModel) -> dict[str, Any]:
+        """URLs to GET artifacts of a logged model."""
+        return dict(await to.of_model(request, given, model_id, sent.paths, "GET"))
+
+
+def _add_trace_routes(router: APIRouter, to: _Signing) -> None:
+    @router.get("/traces/{request_id}/credentials-for-data-upload")
+    async def credentials_for_data_upload(
+        request: Request, given: Given, request_id: str, path: str | None = None
+    ) -> dict[str, Any]:
+        """A URL to PUT the spans of a trace, or an attachment."""
+        return dict(await to.of_trace(request, given, request_id, path, "PUT"))
+
+    @router.get("/traces/{request_id}/credentials-for-data-download")
+    async def credentials_for_data_download(
+        request: Request, given: Given, request_id: str, path: str | None = None
+    ) -> dict[str, Any]:
+        """A URL to GET the spans of a trace, or an attachment."""
+        return dict(await to.of_trace(request, given, request_id, path, "GET"))
+
+
+async def trace_root(tracking: Tracking, trace_id: str) -> Artifact:
+    """Where a trace's spans lie. Raises ResourceDoesNotExist."""
+    answered = await _ask(tracking, f"/api/3.0/mlflow/traces/{quote(trace_id, safe='')}")
+    info = answered["trace"]["trace_info"]
+    location = info.get("tags", {}).get("mlflow.artifactLocation")
+    experiment = info["trace_location"]["mlflow_experiment"]["experiment_id"]
+    return locations.of_uri(location) if location else locations.checked(experiment, f"{trace_id}/artifacts")
+
+
+async def _ask(tracking: Tracking, path_and_query: str) -> Any:
+    """The child's JSON. Raises ResourceDoesNotExist, NotSupported, TemporarilyUnavailable."""
+    path, _, query = path_and_query.partition("?")
+    answered = await tracking.ask(Asked("GET", path, query.encode()))
+    try:
+        body = orjson.loads(await answered.read())
+    finally:
+        await answered.close()
+    if answered.status == 404:
+        raise errors.ResourceDoesNotExist(str(body.get("message", "It does not exist.")))
+    if answered.status != 200:
+        raise errors.InvalidParameterValue(str(body.get("message", "The tracking server refused it.")))
+    return body

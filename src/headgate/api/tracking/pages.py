@@ -1,0 +1,107 @@
+"""MLflow's web pages below `/mlflow/`, and the few routes outside `/api` that its client for `http://…` looks for.
+
+People come with the session cookie of their login, programs with a token. A write with a cookie must come from our own pages.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from urllib.parse import quote, urlsplit
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse
+
+from headgate import errors
+from headgate.access.principals import SESSION, Principal
+from headgate.api.dependencies import ApiDependencies, base_url
+from headgate.api.tracking.mlflow_api import check_open, require_workspace
+from headgate.api.tracking.proxy import Tracking, body_of, forward
+from headgate.tracking import child, rewriting, rules
+
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_LOGIN = "/login"
+
+SessionOf = Callable[[str | None], Principal | None]
+"""Cookie header -> who is logged in."""
+
+ROUTES: tuple[tuple[str, str], ...] = tuple((route.method, route.path) for route in (*rules.PAGES, *rules.OTLP))
+"""Every method and path that is answered here."""
+
+
+def nobody(_cookie: str | None) -> Principal | None:
+    """While there is no login, only tokens open the pages."""
+    return None
+
+
+def routes(tracking: Tracking, session_of: SessionOf = nobody) -> APIRouter:
+    """The family. It authenticates by itself."""
+    router = APIRouter()
+
+    async def page(request: Request) -> Response:
+        path: str = request.scope["path"]
+        caller = _caller(request, session_of)
+        if caller is None:
+            return _to_login(request)
+        require_workspace(caller)
+        if path == child.PREFIX and not request.scope["raw_path"].split(b"?")[0].endswith(b"/"):
+            # Its pages name their parts relative to this folder.
+            return RedirectResponse(f"{child.PREFIX}/", 307)
+        check_open(request.method, path, rules.PAGES)
+        body = await body_of(request, tracking.body_bytes)
+        if "/mlflow/" in path.removeprefix(child.PREFIX):
+            body = rewriting.checked_body(path.rpartition("api/")[2].split("/mlflow/", 1)[1], body, caller.user_name)
+        return await forward(tracking, request, f"{path}/" if path == child.PREFIX else path, body)
+
+    async def version(request: Request) -> Response:
+        require_workspace(_authenticated(request, session_of))
+        tracking.require()
+        return PlainTextResponse(importlib.metadata.version("mlflow"))
+
+    async def spans(request: Request) -> Response:
+        require_workspace(_authenticated(request, session_of))
+        return await forward(tracking, request, "/v1/traces", await body_of(request, tracking.body_bytes))
+
+    router.add_route(child.PREFIX, page, methods=["GET"], include_in_schema=False)
+    router.add_route(child.PREFIX + "/{path:path}", page, methods=_METHODS, include_in_schema=False)
+    router.add_route("/version", version, methods=["GET"], include_in_schema=False)
+    router.add_route("/v1/traces", spans, methods=["POST"], include_in_schema=False)
+    return router
+
+
+def _caller(request: Request, session_of: SessionOf) -> Principal | None:
+    """None: a person who is not logged in opens a page."""
+    header = request.headers.get("authorization")
+    principal = None if header else session_of(request.headers.get("cookie"))
+    if principal is not None:
+        _check_origin(request)
+        return principal
+    if header is None and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        return None
+    return _authenticated(request, session_of)
+
+
+def _authenticated(request: Request, session_of: SessionOf) -> Principal:
+    """Raises Unauthenticated."""
+    dependencies: ApiDependencies = request.app.state.dependencies
+    principal = dependencies.authenticator.authenticate(request.headers.get("authorization"))
+    if principal.credential == SESSION:
+        _check_origin(request)
+    return principal
+
+
+def _check_origin(request: Request) -> None:
+    """A browser sends the cookie whoever asks it to; what changes something must come from our pages. Raises PermissionDenied."""
+    if request.method in ("GET", "HEAD"):
+        return
+    origin = request.headers.get("origin", "")
+    ours = urlsplit(base_url(request.app.state.dependencies, request))
+    told = urlsplit(origin)
+    if (told.scheme, told.netloc) != (ours.scheme, ours.netloc):
+        raise errors.PermissionDenied("This request comes from another site's page, or from none.")
+
+
+def _to_login(request: Request) -> Response:
+    query = request.url.query
+    wanted = request.scope["path"] + (f"?{query}" if query else "")
+    return RedirectResponse(f"{_LOGIN}?next={quote(wanted, safe='')}", 302)
