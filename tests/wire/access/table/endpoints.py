@@ -34,13 +34,13 @@ CONTROL = Section(
         Row(
             "GET",
             SE + "/{name}/served-models/{served_model_name}/logs",
-            TO_VIEW,
+            TO_MANAGE,
             SE + "/{endpoint}/served-models/{entity}/logs",
         ),
         Row(
             "GET",
             SE + "/{name}/served-models/{served_model_name}/build-logs",
-            TO_VIEW,
+            TO_MANAGE,
             SE + "/{endpoint}/served-models/{entity}/build-logs",
         ),
         Row("GET", SE + "/{name}/openapi", TO_VIEW, SE + "/{endpoint}/openapi"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.wire.access.table.rows import ANYBODY, OPEN, TO_MANAGE, TO_QUERY, TO_VIEW, Row, Rule, Section
+from tests.wire.access.table.rows import ANYBODY, OPEN, TO_MANAGE, TO_QUERY, Row, Rule, Section
 
 UC = "/api/2.0/mlflow/unity-catalog"
 FS = "/api/2.0/fs"
@@ -26,7 +26,7 @@ REGISTRY = Section(
     "`main.default` and create models there.",
     (
         Row("POST", MODELS + "/create", ANYBODY, body={"name": "main.default.{new_name}"}),
-        get(MODELS + "/get", TO_VIEW, "name={model}"),
+        get(MODELS + "/get", TO_QUERY, "name={model}"),
         Row("GET", MODELS + "/search", ANYBODY),
         Row("PATCH", MODELS + "/update", TO_MANAGE, body={"name": "{model}", "description": "d"}),
         Row("DELETE", MODELS + "/delete", TO_MANAGE, body={"name": "{new_model}"}),
@@ -34,10 +34,10 @@ REGISTRY = Section(
         Row("DELETE", MODELS + "/delete-tag", TO_MANAGE, body=NAMED | {"key": "k"}),
         Row("POST", MODELS + "/alias", TO_MANAGE, body=VERSION | {"alias": "Other"}),
         Row("DELETE", MODELS + "/alias", TO_MANAGE, body=NAMED | {"alias": "Other"}),
-        get(MODELS + "/alias", TO_VIEW, "name={model}&alias=Champion"),
+        get(MODELS + "/alias", TO_QUERY, "name={model}&alias=Champion"),
         Row("GET", MODELS + ":is-databricks-sdk-models-artifact-repository-enabled", ANYBODY),
         Row("POST", VERSIONS + "/create", TO_MANAGE, body=NAMED),
-        get(VERSIONS + "/get", TO_VIEW, "name={model}&version=1"),
+        get(VERSIONS + "/get", TO_QUERY, "name={model}&version=1"),
         Row("GET", VERSIONS + "/search", ANYBODY),
         Row("PATCH", VERSIONS + "/update", TO_MANAGE, body=VERSION | {"description": "d"}),
         Row("POST", VERSIONS + "/finalize", TO_MANAGE, body={"name": "{new_pending}", "version": "1"}),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tests.wire.access.table import endpoints, registry, workspace
+from tests.wire.access.table import endpoints, registry, secrets, workspace
 from tests.wire.access.table.rows import Row, Section
 
 SECTIONS: tuple[Section, ...] = (
     endpoints.QUERY,
     workspace.SECTION,
     endpoints.CONTROL,
+    secrets.SECTION,
     registry.REGISTRY,
     registry.FILES,
 )
