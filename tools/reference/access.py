@@ -11,6 +11,7 @@ from tools.reference.markdown import code, table
 from tools.reference.markdown import page as make_page
 
 from headgate.api.app import OPENAPI_PATH
+from headgate.api.tracking import families as tracking
 
 INTRODUCTION = """Five callers, by what they hold on the thing a route is about, and what each is answered. The tests ask every route as
 every caller on a running server and fail when a route is missing here.
@@ -34,7 +35,7 @@ def served_routes() -> set[tuple[str, str]]:
     """(method, path) of everything the public port answers, hidden routes and HEAD too where it is a route of its own."""
     found = {(route.method, route.path) for route in routes.all_routes()}
     found |= {(method, route.path) for route in routes.application().state.routes for method in route.methods}
-    return found | {("GET", OPENAPI_PATH)}
+    return found | {("GET", OPENAPI_PATH)} | set(tracking.ROUTES)
 
 
 def _table(section: Section) -> str:

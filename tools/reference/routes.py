@@ -14,6 +14,7 @@ from tools.reference.markdown import page as make_page
 
 from headgate.api import app as api
 from headgate.api.model_registry import files, mlflow_registry
+from headgate.api.tracking import families as tracking
 
 INTRODUCTION = """All on the one public port. Every route works with and without a slash at its end; an unknown one is answered 404
 `ENDPOINT_NOT_FOUND`. Requests carry `Authorization: Bearer TOKEN`, but for `/health`, `/.well-known/` and signed URLs. The running
@@ -68,11 +69,12 @@ def shape(path: str) -> str:
 @functools.cache
 def application() -> Any:
     """The REST application, composed of everything it can have."""
-    closed = [_family(mlflow_registry.routes), _family(files.routes)]
-    return api.create_app(cast(Any, _Nobody()), closed, [_family(files.signed_routes)])
+    closed = [_given_nobody(mlflow_registry.routes), *_given_nobody(tracking.closed), _given_nobody(files.routes)]
+    opened = [*_given_nobody(tracking.opened), _given_nobody(files.signed_routes)]
+    return api.create_app(cast(Any, _Nobody()), closed, opened)
 
 
-def _family(routes: Callable[..., Any]) -> Any:
+def _given_nobody(routes: Callable[..., Any]) -> Any:
     return routes(*[_Nobody()] * len(inspect.signature(routes).parameters))
 
 
