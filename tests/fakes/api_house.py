@@ -151,6 +151,12 @@ class ApiHouse:
         headers.update(options.get("headers", {}))
         return asyncio.run(self._call(method, path, options.get("query", ""), headers, raw))
 
+    def as_admin(self, method: str, path: str, body: Any = None) -> Any:
+        """The parsed answer to a call that must succeed; what `tests.fakes.callers` is given."""
+        answer = self.request(method, path, body)
+        assert answer.status < 300, answer.raw
+        return answer.body if answer.raw else {}
+
     async def _call(self, method: str, path: str, query: str, headers: dict[str, str], raw: bytes) -> Answer:
         sent: list[Any] = []
         pieces = [{"type": "http.request", "body": raw, "more_body": False}]

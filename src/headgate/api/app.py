@@ -21,6 +21,8 @@ from headgate.api import (
 )
 from headgate.api.dependencies import ApiDependencies
 from headgate.api.door import Door
+from headgate.api.identity import scim, tokens
+from headgate.api.permissions import endpoint_creator, endpoint_permissions
 from headgate.wire.error_body import ErrorBody
 
 OPENAPI_PATH = "/api/2.0/openapi.json"
@@ -66,7 +68,10 @@ def _families() -> list[APIRouter]:
         endpoint_attributes.routes(),
         served_model_logs.routes(),
         endpoint_openapi.routes(),
+        endpoint_permissions.routes(),
+        endpoint_creator.routes(),
         secrets.routes(),
-        workspace.routes(),
+        scim.routes(),
+        tokens.routes(),
         not_yet.routes(),
     ]

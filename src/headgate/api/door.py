@@ -66,6 +66,8 @@ class Door:
             return receive
         headers = Headers(scope=scope)
         principal = self._authenticator.authenticate(headers.get("authorization"))
+        if principal.endpoint_id is not None:
+            raise errors.PermissionDenied("This token is good for querying one endpoint and for nothing else.")
         scope.setdefault("state", {})["principal"] = principal
         if path.startswith(_STREAMED):
             return receive

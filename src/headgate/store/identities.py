@@ -6,6 +6,7 @@ So a rule over several rows (no group within itself) that held for the writer ho
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
@@ -27,6 +28,15 @@ _T = access_tokens
 
 _KINDS: Mapping[type[Identity], str] = {User: "user", ServicePrincipal: "service_principal", Group: "group"}
 _SHOWN = {"user": "user", "service_principal": "service principal", "group": "group"}
+_TAKEN = {
+    "user": "User with username",
+    "service_principal": "Service principal with application ID",
+    "group": "Group with name",
+}
+"""Terraform looks for these words."""
+
+Groups = frozenset[str]
+"""Ids of those that somebody is directly in."""
 
 One = TypeVar("One", User, ServicePrincipal, Group)
 
@@ -64,28 +74,27 @@ class Identities:
             _set_members(connection, new)
             _join(connection, new.id, into)
 
-    def change(self, kind: type[One], identity_id: str, changed: Callable[[One], One]) -> One:
-        """Replaces it by what `changed` makes of it, which may raise; that is called within the transaction.
+    def change(self, kind: type[One], identity_id: str, changed: Callable[[One, Groups], tuple[One, Groups]]) -> One:
+        """Replaces it, and the groups it is directly in, by what `changed` makes of them within the transaction; that may raise.
 
         Raises ResourceDoesNotExist, ResourceAlreadyExists, InvalidParameterValue.
         """
         with self._database.write(TOPIC) as connection:
             before = _one(connection, kind, identity_id)
-            after = changed(before)
+            groups = frozenset(
+                connection.execute(sa.select(_M.c.group_id).where(_M.c.member_id == identity_id)).scalars()
+            )
+            after, into = changed(before, groups)
             identity.check(after)
             if _name(after) != _name(before):
                 _check_free(connection, after)
             connection.execute(sa.update(_I).where(_I.c.id == identity_id).values(_values(after)))
             _set_members(connection, after)
-        return after
-
-    def change_groups(self, member_id: str, into: Iterable[str], out_of: Iterable[str]) -> None:
-        """Takes somebody out of groups and into others. Raises InvalidParameterValue."""
-        with self._database.write(TOPIC) as connection:
-            for group_id in out_of:
+            for group_id in groups - into:
                 group = _one(connection, Group, group_id)
-                _set_members(connection, _with_members(group, group.members - {member_id}))
-            _join(connection, member_id, into)
+                _set_members(connection, dataclasses.replace(group, members=group.members - {identity_id}))
+            _join(connection, identity_id, into - groups)
+        return after
 
     def remove(self, kind: type[One], identity_id: str) -> None:
         """It is gone, with its tokens, memberships and grants. Raises ResourceDoesNotExist, InvalidParameterValue."""
@@ -111,7 +120,8 @@ class Identities:
                 connection.execute(sa.insert(_M).values(group_id=identity.ADMINS_ID, member_id=administrator.id))
         elif isinstance(old, User) and old.user_name != admin_user:
             display = admin_user if old.display_name == old.user_name else old.display_name
-            self.change(User, old.id, lambda one: _renamed(one, admin_user, display))
+            renamed = dataclasses.replace(old, user_name=admin_user, display_name=display)
+            self.change(User, old.id, lambda _, groups: (renamed, groups))
 
     # -- tokens ---------------------------------------------------------------------------------------------------
 
@@ -146,6 +156,11 @@ class Identities:
             if not connection.execute(sa.delete(_T).where(_T.c.id == token_id)).rowcount:
                 raise errors.ResourceDoesNotExist(f"Token {token_id} does not exist.")
 
+    def describe_token(self, token_id: str, comment: str) -> None:
+        """Another comment."""
+        with self._database.write() as connection:
+            connection.execute(sa.update(_T).where(_T.c.id == token_id).values(comment=comment))
+
     def tokens(self, principal_id: str | None = None) -> list[AccessToken]:
         """Of one principal or of all, oldest first, with their last use."""
         wanted = sa.select(_T).order_by(_T.c.created_at, _T.c.id)
@@ -162,17 +177,6 @@ class Identities:
                 connection.execute(sa.update(_T).where(_T.c.id == token_id, older).values(last_used_at=at_ms))
 
 
-def _renamed(user: User, user_name: str, display_name: str) -> User:
-    return User(
-        user.id, user_name, display_name, user.given_name, user.family_name, user.external_id, user.active,
-        user.entitlements, user.roles,
-    )  # fmt: skip
-
-
-def _with_members(group: Group, members: frozenset[str]) -> Group:
-    return Group(group.id, group.display_name, members, group.external_id, group.entitlements, group.roles)
-
-
 def _name(one: Identity) -> str:
     if isinstance(one, User):
         return one.user_name
@@ -183,7 +187,7 @@ def _check_free(connection: sa.Connection, one: Identity) -> None:
     kind, name = _KINDS[type(one)], _name(one)
     same = sa.and_(_I.c.kind == kind, _I.c.folded_name == identity.folded(name), _I.c.id != one.id)
     if connection.execute(sa.select(_I.c.id).where(same)).first() is not None:
-        raise errors.ResourceAlreadyExists(f"A {_SHOWN[kind]} called {name} already exists.")
+        raise errors.ResourceAlreadyExists(f"{_TAKEN[kind]} {name} already exists.")
 
 
 def _set_members(connection: sa.Connection, group: Identity) -> None:
@@ -203,7 +207,7 @@ def _set_members(connection: sa.Connection, group: Identity) -> None:
 def _join(connection: sa.Connection, member_id: str, into: Iterable[str]) -> None:
     for group_id in into:
         group = _one(connection, Group, group_id)
-        _set_members(connection, _with_members(group, group.members | {member_id}))
+        _set_members(connection, dataclasses.replace(group, members=group.members | {member_id}))
 
 
 def _one(connection: sa.Connection, kind: type[One], identity_id: str) -> One:

@@ -27,4 +27,4 @@ def test_host_metadata_prefers_the_external_url(tmp_path: Path) -> None:
 def test_me_is_the_caller(api: ApiHouse) -> None:
     body = api.request("GET", "/api/2.0/preview/scim/v2/Me").body
     assert (body["id"], body["userName"], body["displayName"], body["active"]) == ("1", "ada", "ada", True)
-    assert [group["display"] for group in body["groups"]] == ["admins"]
+    assert [group["display"] for group in body["groups"]] == ["admins", "users"]

@@ -1,0 +1,1 @@
+"""Users, groups and service principals over SCIM, and personal access tokens."""
