@@ -16,12 +16,16 @@ import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headgate import settings as settings_module
 from headgate.clock import SystemClock
 from headgate.notices import Announcer
 from headgate.settings import Settings
 from headgate.telemetry import logs
+
+if TYPE_CHECKING:
+    from headgate.replicas.models import ModelFiles
 
 _SECRET_KEY_BYTES = 65536
 
@@ -120,7 +124,8 @@ async def _serve_public(role: Role) -> None:
 def run_control(role: Role) -> None:
     """The control loop."""
     from headgate.control import loop
-    from headgate.registry.local_disk import LocalDisk
+    from headgate.control.lookup import Lookup
+    from headgate.registry import storages
     from headgate.registry.models import Registry
     from headgate.replicas.client import AgentClient
     from headgate.store.database import Database
@@ -131,12 +136,15 @@ def run_control(role: Role) -> None:
     async def live() -> None:
         database = Database(settings.database_url, Announcer(settings.sockets))
         runtime = AgentClient(settings.sockets / "agent.sock")
-        registry = Registry(database, LocalDisk(settings.data_dir / "models"), clock)
+        registry = Registry(database, storages.open_storage(settings, storages.MODELS, clock), clock)
+        describe = storages.describing(settings, registry)
+        if settings.storage.url:
+            describe = Lookup(describe, clock)
         registry.recover()
         ports = loop.Ports(
             database=database,
             runtime=runtime,
-            describe=registry.describe,
+            describe=describe,
             settings=settings,
             clock=clock,
             run_dir=settings.sockets,
@@ -157,7 +165,7 @@ def run_agent(role: Role) -> None:
     async def live() -> None:
         # The one place besides settings that reads it: builds must reach package indexes as this user does.
         config = AgentConfig.from_settings(role.settings, lifeline_fd=role.lifeline_fd, environ=dict(os.environ))
-        await agent.run(config, _stop_signal(role, watch_lifeline=False))
+        await agent.run(config, _stop_signal(role, watch_lifeline=False), _model_copies(role.settings))
 
     asyncio.run(live())
 
@@ -167,6 +175,15 @@ def run_tracking(role: Role) -> None:
     from headgate import tracked
 
     tracked.run_child(role.settings, role.lifeline_fd)
+
+
+def _model_copies(settings: Settings) -> ModelFiles | None:
+    """What brings models to this machine; None when they lie on it."""
+    if not settings.storage.url:
+        return None
+    from headgate.registry import storages
+
+    return storages.open_copies(settings, storages.MODELS)
 
 
 def _stop_signal(role: Role, *, watch_lifeline: bool = True) -> asyncio.Event:

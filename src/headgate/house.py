@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from headgate import supervisor
-from headgate.settings import Settings
+from headgate.registry.object_storage import bucket
+from headgate.settings import Settings, SettingsError
 from headgate.telemetry import logs
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def run(settings: Settings) -> int:
     logs.configure(settings.log_level, settings.log_format, "supervisor")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     began = time.monotonic()
+    _check_storage(settings)
     _make_folders(settings)
     with contextlib.ExitStack() as held:
         try:
@@ -86,6 +88,14 @@ def run(settings: Settings) -> int:
         house = supervisor.Supervisor(programs, lifeline, before_stop=public.socket.close)
         house.run(_Greeter(public, token, settings, began).tick)
     return 0
+
+
+def _check_storage(settings: Settings) -> None:
+    try:
+        if settings.storage.url:
+            bucket.check(settings.storage)
+    except SettingsError as error:
+        raise CannotServe(str(error)) from error
 
 
 def _make_folders(settings: Settings) -> None:

@@ -30,8 +30,7 @@ from headgate.gateway.front import Front
 from headgate.gateway.plane import Gateway, GatewayDependencies
 from headgate.gateway.presence import ServerRow
 from headgate.gateway.switchboard import RoutingSource
-from headgate.registry import signing
-from headgate.registry.local_disk import LocalDisk
+from headgate.registry import signing, storages
 from headgate.registry.models import Registry
 from headgate.replicas import logs
 from headgate.settings import Settings
@@ -97,7 +96,7 @@ def gateway(shared: Shared) -> Gateway:
 def front(shared: Shared, data_plane: Gateway) -> Front:
     """The one ASGI app of the process."""
     settings, database, clock = shared.settings, shared.database, SystemClock()
-    registry = Registry(database, LocalDisk(settings.data_dir / "models"), clock)
+    registry = Registry(database, storages.open_storage(settings, storages.MODELS, clock), clock)
     model_rights = ModelRights(database)
     key = sealing.sealed_fact(database, shared.sealer, "url_signing_key", signing.new_key)
     signer = signing.UrlSigner(bytes.fromhex(key), clock)
@@ -114,7 +113,7 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
         servers=Servers(database),
         vault=Vault(Secrets(database), shared.sealer, clock),
         resolve=registry.resolve,
-        describe=registry.describe,
+        describe=storages.describing(settings, registry),
         service_logs=lambda endpoint, entity: logs.read_service_logs(service / endpoint / entity, _LOG_BYTES),
         build_logs=lambda key: logs.read_build_log(builds / f"{key}.log", _LOG_BYTES),
         metrics=shared.counted.render_endpoint,

@@ -18,7 +18,7 @@ from headgate.control.world import ENDED, References, Rules, Unavailable, World
 from headgate.domain.endpoint import Endpoint, Generation, ServedEntity
 from headgate.domain.environment import ModelDescription
 from headgate.domain.replica import Replica
-from headgate.errors import HeadgateError
+from headgate.errors import HeadgateError, TemporarilyUnavailable
 from headgate.replicas.runtime import Observation, Runtime, RuntimeUnreachable
 from headgate.settings import Settings
 from headgate.store.activity import Activity, Load
@@ -36,7 +36,8 @@ FEW = 20
 """Up to so many endpoints' replicas are read one by one, more all at once."""
 
 Describe = Callable[[str, str], ModelDescription]
-"""(registered model, version) -> what the registry knows. Synchronous. Raises HeadgateError when it is gone."""
+"""(registered model, version) -> what the registry knows. Synchronous. Raises HeadgateError when it is gone, TemporarilyUnavailable when
+that cannot be said now."""
 
 
 def rules_of(settings: Settings, cores: int) -> Rules:
@@ -98,6 +99,8 @@ class Observer:
         self._known = _Known()
         self._observation: Observation | None = None
         self._ask_again_at_s = 0.0
+        self._waiting: set[str] = set()
+        """Endpoints whose models cannot be looked up now."""
 
     def refresh(self) -> None:
         """Something may have been written behind our back: trust nothing."""
@@ -227,14 +230,22 @@ class Observer:
             pending = world.pending(endpoint)
             if pending is not None and (endpoint.id, pending.number) not in known.locks:
                 known.locks[endpoint.id, pending.number] = self._endpoints.locks(endpoint.id)
+        except TemporarilyUnavailable as error:
+            if endpoint.id not in self._waiting:
+                logger.warning("endpoint %s waits: %s", endpoint.name, error)
+            self._waiting.add(endpoint.id)
+            return False
         except Exception:  # what breaks the registry for one endpoint must not stop the others
             logger.exception("endpoint %s: its models cannot be looked up", endpoint.name)
             return False
+        self._waiting.discard(endpoint.id)
         return True
 
     def _model(self, entity: ServedEntity) -> ModelDescription | Unavailable:
         try:
             return self._describe(entity.entity_name, entity.entity_version)
+        except TemporarilyUnavailable:
+            raise
         except HeadgateError as error:
             return Unavailable(error.message)
 

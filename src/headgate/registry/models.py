@@ -187,7 +187,7 @@ class Registry:
         """What serving a READY version needs to know. Raises ResourceDoesNotExist, InvalidState, InvalidParameterValue."""
         name, number = ModelName.parse(entity_name), version_number(version)
         found = self.files.readable(name, number)
-        path = str(self._storage.local_path(found.location))
+        path = str(self._storage.place(found.location))
 
         def read(file: str) -> str | None:
             return self.files.text(found, file, _DESCRIBED_FILE_BYTES)

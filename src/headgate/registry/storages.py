@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from headgate.clock import Clock
+from headgate.domain.environment import ModelDescription
+from headgate.registry.descriptions import Descriptions
 from headgate.registry.local_disk import LocalDisk
 from headgate.registry.object_storage.adapter import ObjectStorage
 from headgate.registry.object_storage.bucket import Bucket
 from headgate.registry.object_storage.copies import Copies
 from headgate.registry.storage import Storage
 from headgate.settings import Settings
+
+if TYPE_CHECKING:  # the agent needs the files only, and no database
+    from headgate.registry.models import Registry
 
 MODELS = "models"
 
@@ -24,6 +32,13 @@ def open_storage(settings: Settings, folder: str, clock: Clock) -> Storage:
 def open_copies(settings: Settings, folder: str) -> Copies | None:
     """What of it is on this machine; None when the storage is on this machine itself."""
     return _copies(settings, folder, Bucket(settings.storage, folder)) if settings.storage.url else None
+
+
+def describing(settings: Settings, registry: Registry) -> Callable[[str, str], ModelDescription]:
+    """`registry.describe`, remembered on this machine where asking the storage is a request to somewhere else."""
+    if not settings.storage.url:
+        return registry.describe
+    return Descriptions(registry, settings.data_dir / "copies" / "descriptions").describe
 
 
 def _copies(settings: Settings, folder: str, bucket: Bucket) -> Copies:

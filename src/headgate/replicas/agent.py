@@ -29,6 +29,7 @@ from headgate.replicas.environments import Environments
 from headgate.replicas.life import launch, limits
 from headgate.replicas.life.replica import Surroundings
 from headgate.replicas.life.zygote_pool import First, ZygotePool
+from headgate.replicas.models import ModelFiles, Models
 from headgate.replicas.roster import Roster
 from headgate.replicas.runtime import Observation
 
@@ -37,10 +38,13 @@ logger = logging.getLogger(__name__)
 _COLLECT_EVERY_S = 30.0
 
 
-async def run(config: AgentConfig, stop: asyncio.Event) -> None:
-    """Serves until `stop` is set (then drains and ends every replica) or the house is gone (then just leaves)."""
+async def run(config: AgentConfig, stop: asyncio.Event, files: ModelFiles | None = None) -> None:
+    """Serves until `stop` is set (then drains and ends every replica) or the house is gone (then just leaves).
+
+    `files` brings models that do not lie on this machine's disk.
+    """
     config.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    agent = Agent(config, stop)
+    agent = Agent(config, stop, Models(files))
     await agent.open()
     try:
         await agent.stopping.wait()
@@ -56,6 +60,7 @@ class Agent:
 
     config: AgentConfig
     stop: asyncio.Event
+    models: Models
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     environments: Environments = field(init=False)
     zygotes: ZygotePool = field(init=False)
@@ -79,10 +84,11 @@ class Agent:
             ),
             changed=lambda key: self._changed(),
             prove=self._prove,
+            models=self.models,
         )
         self.zygotes = ZygotePool(config, self.environments)
         self.roster = Roster(
-            Surroundings(config, self.environments, self.zygotes, limits.discover(), changed=self._changed)
+            Surroundings(config, self.environments, self.zygotes, limits.discover(), self.models, changed=self._changed)
         )
         self._control = ControlSocket(
             config.socket_path,
@@ -125,6 +131,7 @@ class Agent:
             self._hints.close()
         await self.zygotes.close()
         await self.environments.close()
+        self.models.close()
         self._changed()
         self._announcer.close()
 

@@ -22,6 +22,7 @@ from headgate.domain.environment import EnvironmentSpec
 from headgate.replicas.building import build, commands, local
 from headgate.replicas.building.build import BuildFailed, Workshop
 from headgate.replicas.building.build_log import BuildLog
+from headgate.replicas.models import Models
 from headgate.replicas.runtime import EnvironmentState, ObservedEnvironment
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ class Environments:
     """Called with the key after an environment's state changed."""
     prove: Callable[[EnvironmentSpec, Path, BuildLog], Awaitable[None]]
     """Imports MLflow in the built environment in that folder. Raises BuildFailed."""
+    models: Models = field(default_factory=Models)
+    """Where requirements are found that are files of a model."""
     _known: dict[str, _Environment] = field(default_factory=dict)
     _background: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     _compiler: asyncio.Task[None] | None = None
@@ -191,7 +194,8 @@ class Environments:
         building.mkdir(parents=True)
         try:
             with BuildLog(self.logs / f"{spec.key}.log") as log:
-                return await self._fill(spec, building, log)
+                async with self.models.held(spec.model_path):
+                    return await self._fill(spec, building, log)
         except BaseException:
             await asyncio.to_thread(_delete, building)
             await asyncio.to_thread(_delete, folder)

@@ -11,10 +11,11 @@ from headgate.control.planning.scaling import expected
 from headgate.control.world import Unavailable, World, pending
 from headgate.domain.endpoint import Endpoint
 from headgate.domain.replica import Replica, ReplicaState
+from headgate.replicas.models import UNAVAILABLE
 from headgate.replicas.runtime import EnvironmentState
 
-BY_FORCE = ("killed", "ended")
-"""How the agent begins the reason of a process that did not end by itself: chance, so it proves nothing about the model."""
+BY_CHANCE = ("killed", "ended", f"the replica could not be started: {UNAVAILABLE}")
+"""How the agent begins a reason that proves nothing about the model: a process that did not end by itself, a storage that was away."""
 
 
 def conclude(world: World, endpoint: Endpoint, deployments: list[Deployment]) -> list[act.Action]:
@@ -82,7 +83,7 @@ def _failed_starts(deployment: Deployment) -> list[Replica]:
 def _is_certain(failed: list[Replica]) -> bool:
     """The same reason twice in a row, told by the model itself: a third attempt would only cost time."""
     reasons = [row.message.partition("\n")[0] for row in failed[-2:]]
-    return len(reasons) == 2 and reasons[0] == reasons[1] and not reasons[0].startswith(BY_FORCE)
+    return len(reasons) == 2 and reasons[0] == reasons[1] and not reasons[0].startswith(BY_CHANCE)
 
 
 def _is_warm(world: World, deployment: Deployment, deployments: Iterable[Deployment]) -> bool:

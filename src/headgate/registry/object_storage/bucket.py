@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -40,11 +41,23 @@ class Found:
     modified_at_ms: int
 
 
+def check(settings: StorageSettings) -> None:
+    """What can be said of the settings without asking the storage. Raises SettingsError."""
+    _address(settings.url)
+    if importlib.util.find_spec("obstore") is None:
+        raise SettingsError(f"storage.url is {settings.url}, which needs the package obstore: install headgate[s3]")
+    if settings.endpoint_url.startswith("http://") and not settings.allow_http:
+        raise SettingsError(
+            f"storage.endpoint_url is {settings.endpoint_url}: use https, or set storage.allow_http if the network may read along"
+        )
+
+
 class Bucket:
     """Blocks; thread-safe. Keys are relative to the prefix."""
 
     def __init__(self, settings: StorageSettings, folder: str) -> None:
         """`folder`: below the prefix of `settings.url`. Raises SettingsError."""
+        check(settings)
         name, prefix = _address(settings.url)
         self._prefix = "/".join(part for part in (prefix, folder) if part)
         self._store = _store(settings, name, self._prefix)
@@ -182,12 +195,8 @@ def _address(url: str) -> tuple[str, str]:
 
 
 def _store(settings: StorageSettings, bucket: str, prefix: str) -> S3Store:
-    try:
-        from obstore.store import S3Store
-    except ImportError as error:
-        raise SettingsError(
-            f"storage.url is {settings.url}, which needs the package obstore: install headgate[s3]"
-        ) from error
+    from obstore.store import S3Store
+
     given = {
         "endpoint": settings.endpoint_url,
         "region": settings.region,

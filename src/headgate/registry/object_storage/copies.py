@@ -69,13 +69,13 @@ class Copies:
         """Makes the copy exist. FileNotFoundError when the content is gone, else OSError."""
         self.hold(place, threading.Event()).release()
 
-    def hold(self, place: Path, stop: threading.Event) -> Held:
-        """As `fetch`; it stays until released. Raises Stopped soon after `stop` is set."""
+    def hold(self, place: Path, stop: threading.Event, *, fetch: bool = True) -> Held:
+        """As `fetch`; it stays until released. Raises Stopped soon after `stop` is set. `fetch`: False takes what there is."""
         for folder in (".partial", ".held"):
             (self._root / folder).mkdir(parents=True, exist_ok=True)
         while True:
             handle = self._locked(place.name, fcntl.LOCK_SH, stop)
-            if place.is_dir():
+            if place.is_dir() or not fetch:
                 with contextlib.suppress(OSError):
                     os.utime(place)
                 return Held(place, handle)

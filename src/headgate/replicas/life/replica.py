@@ -24,6 +24,7 @@ from headgate.replicas.life.health import ReplicaHealth
 from headgate.replicas.life.limits import Limit, Limiter
 from headgate.replicas.life.zygote import ForkRefused, Zygote
 from headgate.replicas.life.zygote_pool import ZygotePool
+from headgate.replicas.models import Held, Models
 from headgate.replicas.runtime import ObservedReplica, ObservedState, ReplicaSpec
 
 logger = logging.getLogger(__name__)
@@ -42,11 +43,16 @@ class Surroundings:
     environments: Environments
     zygotes: ZygotePool
     limiter: Limiter
+    models: Models
     changed: Callable[[], None]
 
 
 class LaunchFailed(Exception):
     """No process could be started."""
+
+
+class _Unwanted(Exception):
+    """Its end was wished before it had a process."""
 
 
 @dataclass(slots=True)
@@ -66,6 +72,7 @@ class ReplicaLife:
     _health: ReplicaHealth | None = None
     _phases_ms: dict[str, float] = field(default_factory=dict)
     _stop: str = ""
+    _model: Held | None = None
     """`drain` or `now` once its end is wished."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _born_at: float = field(default_factory=time.monotonic)
@@ -115,7 +122,10 @@ class ReplicaLife:
             if self.process is None:
                 await self._launch()
             assert self.process is not None
+                await self._take_model()
             self.process.on_exit(self._wake.set)
+            else:
+                self._model = await self.around.models.hold(self.spec.model_path, fetch=False)
             reason = await self._live(self.process)
             if self._stop:
                 self.gone = True
@@ -123,6 +133,8 @@ class ReplicaLife:
                 await self._fail(reason)
         except (LaunchFailed, OSError) as error:
             await self._fail(f"the replica could not be started: {error}")
+        except _Unwanted:
+            self.gone = True
         finally:
             self._clean_up()
             self.around.changed()
@@ -134,6 +146,22 @@ class ReplicaLife:
 
     async def _launch(self) -> None:
         environments = self.around.environments
+    async def _take_model(self) -> None:
+        """Waits for the model's files; that may take long, so a wish to end is heeded meanwhile."""
+        taking = asyncio.create_task(self.around.models.hold(self.spec.model_path))
+        try:
+            while not taking.done():
+                self._wake.clear()
+                if self._stop:
+                    raise _Unwanted
+                waking = asyncio.create_task(self._wake.wait())
+                await asyncio.wait({taking, waking}, return_when=asyncio.FIRST_COMPLETED)
+                waking.cancel()
+        except BaseException:
+            taking.cancel()
+            raise
+        self._model = taking.result()
+
         if not environments.is_ready(self.spec.environment_key):
             raise LaunchFailed(f"its environment {self.spec.environment_key} is not ready")
         key = self.spec.environment_key
@@ -173,7 +201,6 @@ class ReplicaLife:
                 output=self._log_path,
                 pass_fds=config.pass_fds,
             )
-        )
         self.process, self.how = processes.Watched(child.pid, child), f"exec: {reason}"
 
     async def _live(self, process: processes.Watched) -> str:
@@ -288,3 +315,5 @@ class ReplicaLife:
         if self.process is None or self.process.exited.is_set():
             self.around.limiter.forget(self.spec.id)
             self.folder.delete()
+        if self._model is not None:
+            self._model.release()
