@@ -45,12 +45,15 @@ def test_a_named_file_must_exist(tmp_path: Path) -> None:
         settings.load(environ={"HEADGATE_CONFIG": str(tmp_path / "none.toml")})
 
 
-def test_settings_survive_the_way_to_another_process_without_the_token(tmp_path: Path) -> None:
-    found = settings.load({"data_dir": tmp_path, "admin_token": "secret", "limits.execution_s": 7}, environ={})
+def test_settings_survive_the_way_to_another_process_without_what_is_secret(tmp_path: Path) -> None:
+    given = {"data_dir": tmp_path, "limits.execution_s": 7, "storage.secret_access_key": "hush-storage"}
+    secret = {name: f"hush-{name}" for name in ("admin_token", "secret_key", "login.client_secret")}
+    found = settings.load({**given, **secret}, environ={})
     tree = found.to_json()
-    assert "secret" not in str(tree) and "secret" not in repr(found)
-    again = settings.from_json(tree)
+    assert "hush" not in str(tree) and "hush" not in repr(found)
+    again = settings.from_json(tree, found.secrets())
     assert again.limits.execution_s == 7 and again.data_dir == tmp_path and again.run_dir == found.run_dir
+    assert again.storage.secret_access_key == "hush-storage"
 
 
 def test_run_dir_is_short_and_depends_on_the_data_directory(tmp_path: Path) -> None:
