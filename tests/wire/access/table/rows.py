@@ -52,6 +52,9 @@ TO_VIEW = Rule(OK, OK, OK, HIDDEN)
 TO_QUERY = Rule(OK, OK, FORBIDDEN, HIDDEN)
 TO_MANAGE = Rule(OK, FORBIDDEN, FORBIDDEN, HIDDEN)
 
+PASSED_ON = 0
+"""As a row's `ok`: MLflow's own server answers, as it likes; what matters is who gets through to it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -70,13 +73,11 @@ class Row:
     body: Any = None
     """Sent as JSON, bytes as they are, a dict under the key FORM as a form."""
     ok: int = 200
-    """Status for those who may."""
+    """Status for those who may, or `PASSED_ON`."""
     missing: str = "RESOURCE_DOES_NOT_EXIST"
     """Error code of what is hidden or does not exist."""
     narrowed: int = 403
     """Status for a token that is good for querying another endpoint only."""
-    basic: str = ""
-    """Word of credentials (`id:secret`) that a row sends as HTTP Basic instead of the caller's token."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

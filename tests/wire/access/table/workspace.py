@@ -12,6 +12,5 @@ SECTION = Section(
         Row("GET", "/metrics", ADMINS),
         Row("GET", "/.well-known/databricks-config", OPEN),
         Row("GET", "/api/2.0/openapi.json", ANYBODY),
-        Row("GET", "/api/2.0/preview/scim/v2/Me", ANYBODY),
     ),
 )
