@@ -16,10 +16,12 @@ import uvicorn
 
 from headgate import tracked
 from headgate.access import sealing
+from headgate.access.attempts import Attempts
 from headgate.access.directory import DirectorySource, Follower
 from headgate.access.model_rights import ModelRights
 from headgate.access.principals import Authenticator
 from headgate.access.secrets import Vault
+from headgate.api import unity_catalog
 from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
 from headgate.api.model_registry import files, mlflow_registry
@@ -62,6 +64,7 @@ class Shared:
     server_id: str
     sealer: sealing.Sealer
     follower: Follower
+    attempts: Attempts
     lifeline_fd: int = -1
     """Ends what this process starts when the house ends."""
 
@@ -81,6 +84,7 @@ def gateway(shared: Shared) -> Gateway:
     activity, servers, me = Activity(database), Servers(database), shared.server_id
     needs = GatewayDependencies(
         authenticate=shared.authenticator.authenticate,
+        attempts=shared.attempts,
         routing=RoutingSource(lambda: database.revision("routing"), routing.RoutingReader(database).read),
         demand=activity.demand,
         report=lambda loads, now_ms: activity.report(me, loads, now_ms),
@@ -103,6 +107,7 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
     service, builds = settings.data_dir / "logs" / "service", settings.data_dir / "logs" / "builds"
     dependencies = ApiDependencies(
         authenticator=shared.authenticator,
+        attempts=shared.attempts,
         directory=shared.follower.now,
         identities=Identities(database),
         endpoints=Endpoints(database),
@@ -126,11 +131,11 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
     tracking = tracked.tracking(settings, shared.lifeline_fd)
     tracked_families = tracking_families.closed(tracking, tracked.artifacts(settings), signer)
     tracked_open = tracking_families.opened(tracking, tracked.artifacts(settings), signer)
-    families = [mlflow_registry.routes(registry, model_rights)]
+    families = [mlflow_registry.routes(registry), unity_catalog.routes(registry)]
     # Before the registry's files, whose paths include those of artifacts.
     families += [*tracked_families, files.routes(registry, model_rights, signer)]
     app = create_app(dependencies, families, [*tracked_open, files.signed_routes(registry, signer)])
-    return Front(data_plane, app, shared.authenticator.authenticate, shared.counted)
+    return Front(data_plane, app, shared.counted)
 
 
 class _Server(uvicorn.Server):

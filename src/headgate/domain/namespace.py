@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from headgate import errors
 from headgate.domain.grants import CATALOG, SCHEMA, Securable
@@ -45,6 +46,21 @@ class Namespace:
         return self.full_name.rpartition(".")[2]
 
 
+@dataclass(frozen=True, slots=True)
+class NamespaceChange:
+    """What becomes of a catalog or schema, all at once. None: as it was."""
+
+    comment: str | None = None
+    properties: Mapping[str, str] | None = None
+    owner_id: str | None = None
+    full_name: str | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """Those that change, the name aside."""
+        wanted = {"comment": self.comment, "properties": self.properties, "owner_id": self.owner_id}
+        return {name: value for name, value in wanted.items() if value is not None}
+
+
 def namespace_securable(full_name: str) -> Securable:
     """Of a catalog or schema."""
     return Securable(SCHEMA if "." in full_name else CATALOG, full_name)
@@ -53,7 +69,7 @@ def namespace_securable(full_name: str) -> Securable:
 def catalog_name(text: str) -> str:
     """In lower case. Raises InvalidParameterValue."""
     if "." in text:
-        raise errors.InvalidParameterValue(f"Catalog name {text!r} is not valid: it has one level, without a dot.")
+        raise errors.InvalidParameterValue(f"The name {text!r} is not valid: it has one level, without a dot.")
     return checked_level(text, text)
 
 

@@ -111,6 +111,20 @@ class RegisteredModel:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelChange:
+    """What becomes of a model, all at once. None: as it was."""
+
+    description: str | None = None
+    owner_id: str | None = None
+    name: ModelName | None = None
+
+    def columns(self) -> dict[str, str]:
+        """Those that change, the name aside."""
+        wanted = {"description": self.description, "owner_id": self.owner_id}
+        return {name: value for name, value in wanted.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class VersionOrigin:
     """What the client tells of a new version. Kept and echoed, never looked into."""
 

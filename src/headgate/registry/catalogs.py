@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from headgate.clock import Clock
-from headgate.domain.namespace import Namespace, catalog_name, schema_name
+from headgate.domain.namespace import Namespace, NamespaceChange, catalog_name, schema_name
 from headgate.domain.registered_model import Author, Stamp, TagChanges, checked_tags
 from headgate.registry.version_files import VersionFiles
 from headgate.store.database import Database
 from headgate.store.namespaces import Namespaces
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What its owner says of a catalog or schema. None: as it was."""
-
-    comment: str | None = None
-    properties: Mapping[str, str] | None = None
-    owner_id: str | None = None
-
-    def columns(self) -> dict[str, Any]:
-        """Those that are to change."""
-        wanted = {"comment": self.comment, "properties": self.properties, "owner_id": self.owner_id}
-        return {name: value for name, value in wanted.items() if value is not None}
 
 
 class Catalogs:
@@ -48,18 +32,12 @@ class Catalogs:
         return self._namespaces.get(checked_name(full_name))
 
     def search(self, *, catalog: str = "", after: str = "", limit: int) -> list[Namespace]:
-        """Catalogs, or the schemas of one, by name, those `after` a full name."""
-        return self._namespaces.search(catalog=catalog_name(catalog) if catalog else "", after=after, limit=limit)
+        """Catalogs, or the schemas of one (in lower case), by name, those `after` a full name."""
+        return self._namespaces.search(catalog=catalog, after=after, limit=limit)
 
-    def describe(self, full_name: str, description: Description, author: Author) -> Namespace:
-        """Changes what is given. Raises ResourceDoesNotExist."""
-        return self._namespaces.change(checked_name(full_name), self._stamp(author), **description.columns())
-
-    def rename(self, full_name: str, new_name: str, author: Author) -> Namespace:
-        """`new_name` is the last level. Models in it change their names; their files stay. Raises ResourceAlreadyExists."""
-        old = checked_name(full_name)
-        catalog, dot, _ = old.rpartition(".")
-        return self._namespaces.rename(old, checked_name(f"{catalog}{dot}{new_name}"), self._stamp(author))
+    def change(self, full_name: str, wanted: NamespaceChange, author: Author) -> Namespace:
+        """Models in what is renamed change their names; their files stay. Raises ResourceAlreadyExists, ResourceDoesNotExist."""
+        return self._namespaces.change(checked_name(full_name), wanted, self._stamp(author))
 
     def delete(self, full_name: str, *, force: bool) -> None:
         """With `force`, what is in it as well, files included. Raises InvalidState when it is not empty."""
@@ -73,8 +51,14 @@ class Catalogs:
         return Stamp(author.name, self._clock.now_ms())
 
 
+def renamed(full_name: str, new_name: str) -> str:
+    """The name after a rename, which is of the last level. Raises InvalidParameterValue."""
+    above, dot, _ = full_name.rpartition(".")
+    return above + dot + catalog_name(new_name)
+
+
 def checked_name(full_name: str) -> str:
-    """In lower case. Raises InvalidParameterValue."""
+    """Of a catalog or schema, in lower case. Raises InvalidParameterValue."""
     return schema_name(full_name) if "." in full_name else catalog_name(full_name)
 
 

@@ -16,6 +16,7 @@ from headgate.domain.environment import ModelDescription
 from headgate.domain.registered_model import (
     STAGING,
     Author,
+    ModelChange,
     ModelName,
     ModelVersion,
     RegisteredModel,
@@ -27,7 +28,7 @@ from headgate.domain.registered_model import (
     checked_tags,
     version_number,
 )
-from headgate.registry.catalogs import new_namespace
+from headgate.registry.catalogs import Catalogs, new_namespace
 from headgate.registry.storage import Storage
 from headgate.registry.version_files import VersionFiles
 from headgate.store.database import Database
@@ -52,7 +53,8 @@ class NewModel:
 
 
 class Registry:
-    """One per process; thread-safe. All methods block. `files` has the operations on files."""
+    """One per process; thread-safe. All methods block. `files` has the operations on files,
+    `catalogs` those on catalogs and schemas."""
 
     def __init__(self, database: Database, storage: Storage, clock: Clock) -> None:
         self._models = Models(database)
@@ -60,6 +62,7 @@ class Registry:
         self._storage = storage
         self._clock = clock
         self.files = VersionFiles(self._models, self._versions, storage, clock)
+        self.catalogs = Catalogs(database, self.files, clock)
 
     # -- models --------------------------------------------------------------------------------------------------
 
@@ -88,18 +91,9 @@ class Registry:
         """By name."""
         return self._models.search(page, catalog=catalog.lower(), schema=schema.lower())
 
-    def describe_model(self, name: str, description: str, author: Author) -> RegisteredModel:
-        """Sets the description."""
-        return self._models.describe(ModelName.parse(name), description, self._stamp(author))
-
-    def hand_over_model(self, name: str, owner_id: str, author: Author) -> RegisteredModel:
-        """Changes the owner."""
-        return self._models.hand_over(ModelName.parse(name), owner_id, self._stamp(author))
-
-    def rename_model(self, name: str, new_name: str, author: Author) -> RegisteredModel:
-        """`new_name` is one level, or three of the same schema. Raises ResourceAlreadyExists."""
-        old = ModelName.parse(name)
-        return self._models.rename(old, old.renamed(new_name), self._stamp(author))
+    def change_model(self, name: str, wanted: ModelChange, author: Author) -> RegisteredModel:
+        """Raises ResourceAlreadyExists, ResourceDoesNotExist."""
+        return self._models.change(ModelName.parse(name), wanted, self._stamp(author))
 
     def delete_model(self, name: str) -> None:
         """With all versions and files. Their numbers are not used again."""

@@ -12,7 +12,7 @@ from headgate import errors
 from headgate.domain.grants import MODEL, Securable
 from headgate.domain.model_privileges import absent, taken
 from headgate.domain.namespace import Namespace
-from headgate.domain.registered_model import ModelName, RegisteredModel, Stamp, TagChanges, places
+from headgate.domain.registered_model import ModelChange, ModelName, RegisteredModel, Stamp, TagChanges, places
 from headgate.store import grants, namespace_rows, registry_tables
 from headgate.store.database import Database
 
@@ -81,26 +81,18 @@ class Models:
         with self._database.read() as connection:
             return [_model(row) for row in connection.execute(query)]
 
-    def describe(self, name: ModelName, description: str, stamp: Stamp) -> RegisteredModel:
-        """Sets the description. Raises ResourceDoesNotExist."""
-        with self._database.write() as connection:
-            change(connection, locked(connection, name).id, stamp, description=description)
-        return self.get(name)
-
-    def hand_over(self, name: ModelName, owner_id: str, stamp: Stamp) -> RegisteredModel:
-        """Changes the owner. Raises ResourceDoesNotExist."""
-        with self._database.write() as connection:
-            change(connection, locked(connection, name).id, stamp, owner_id=owner_id)
-        return self.get(name)
-
-    def rename(self, name: ModelName, new: ModelName, stamp: Stamp) -> RegisteredModel:
-        """With its grants. Files stay where they are; version numbers go on from the higher of both names.
+    def change(self, name: ModelName, wanted: ModelChange, stamp: Stamp) -> RegisteredModel:
+        """A rename takes its grants along; files stay where they are; version numbers go on from the higher of both names.
 
         Raises ResourceAlreadyExists, ResourceDoesNotExist.
         """
+        new = wanted.name or name
         try:
             with self._database.write() as connection:
-                rename_within(connection, locked(connection, name), new, stamp)
+                row = locked(connection, name)
+                change(connection, row.id, stamp, **wanted.columns())
+                if new != name:
+                    rename_within(connection, row, new, stamp)
         except sa.exc.IntegrityError as error:
             raise taken(new.securable) from error
         return self.get(new)
@@ -157,7 +149,7 @@ def change(connection: sa.Connection, model_id: str, stamp: Stamp, **values: Any
 
 
 def rename_within(connection: sa.Connection, row: sa.Row[Any], new: ModelName, stamp: Stamp) -> None:
-    """As `Models.rename`; `row` is locked."""
+    """Under a new name, with its grants. `row` is locked."""
     name = ModelName(*row.full_name.split("."))
     last = max(last_number(connection, name), last_number(connection, new))
     set_last_number(connection, new, last)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from headgate import errors
 from headgate.domain.model_privileges import TITLES, absent, taken
-from headgate.domain.namespace import Namespace, namespace_securable
+from headgate.domain.namespace import Namespace, NamespaceChange, namespace_securable
 from headgate.domain.registered_model import ModelName, Stamp, TagChanges
 from headgate.store import grants, models, namespace_rows, registry_tables
 from headgate.store.database import Database
@@ -48,27 +48,27 @@ class Namespaces:
         with self._database.read() as connection:
             return [namespace_rows.namespace_of(row) for row in connection.execute(query)]
 
-    def change(self, full_name: str, stamp: Stamp, **values: Any) -> Namespace:
-        """Sets `comment`, `properties` or `owner_id`. Raises ResourceDoesNotExist."""
-        with self._database.write() as connection:
-            namespace_rows.change(connection, namespace_rows.locked(connection, full_name), stamp, **values)
-        return self.get(full_name)
+    def change(self, full_name: str, wanted: NamespaceChange, stamp: Stamp) -> Namespace:
+        """A rename takes everything in it and all grants along; files stay where they are.
+
+        Raises ResourceAlreadyExists, ResourceDoesNotExist.
+        """
+        new = wanted.full_name or full_name
+        try:
+            with self._database.write() as connection:
+                rows = _and_schemas(connection, full_name)
+                namespace_rows.change(connection, rows[0], stamp, **wanted.columns())
+                for row in rows if new != full_name else ():
+                    _rename(connection, row, new + row.full_name.removeprefix(full_name), stamp)
+        except sa.exc.IntegrityError as error:
+            raise taken(namespace_securable(new)) from error
+        return self.get(new)
 
     def change_tags(self, full_name: str, changes: TagChanges, stamp: Stamp) -> None:
         """Nothing happens where there is no tag to remove. Raises ResourceDoesNotExist."""
         with self._database.write() as connection:
             row = namespace_rows.locked(connection, full_name)
             namespace_rows.change(connection, row, stamp, tags=changes.applied(row.tags))
-
-    def rename(self, full_name: str, new: str, stamp: Stamp) -> Namespace:
-        """With everything in it and all grants. Files stay where they are. Raises ResourceAlreadyExists, ResourceDoesNotExist."""
-        try:
-            with self._database.write() as connection:
-                for row in _and_schemas(connection, full_name):
-                    _rename(connection, row, new + row.full_name.removeprefix(full_name), stamp)
-        except sa.exc.IntegrityError as error:
-            raise taken(namespace_securable(new)) from error
-        return self.get(new)
 
     def delete(self, full_name: str, *, force: bool) -> list[str]:
         """With its grants; `force`: with everything in it. Returns where files were, noted as to be deleted.

@@ -10,6 +10,7 @@ import pytest
 from headgate import errors
 from headgate.domain.registered_model import (
     Author,
+    ModelChange,
     ModelName,
     ModelVersion,
     RegisteredModel,
@@ -106,7 +107,7 @@ def test_numbers_are_never_given_out_twice(database: Database) -> None:
     assert create_version(database, "c").version == 4
     assert create_version(database, "d", above=7).version == 8
     renamed = ModelName("main", "default", "renamed")
-    models.rename(CHURN, renamed, BEN)
+    models.change(CHURN, ModelChange(name=renamed), BEN)
     assert create_version(database, "e", renamed).version == 9
     create(database)
     assert create_version(database, "f").version == 9
@@ -116,11 +117,11 @@ def test_a_rename_keeps_versions_and_where_their_files_are(database: Database) -
     create(database)
     create_version(database, "u1")
     renamed = ModelName("main", "default", "renamed")
-    assert Models(database).rename(CHURN, renamed, BEN).name == renamed
+    assert Models(database).change(CHURN, ModelChange(name=renamed), BEN).name == renamed
     assert ModelVersions(database).get(renamed, 1).location == "main/default/churn/1"
     create(database)
     with pytest.raises(errors.ResourceAlreadyExists):
-        Models(database).rename(CHURN, renamed, BEN)
+        Models(database).change(CHURN, ModelChange(name=renamed), BEN)
     assert Models(database).get(CHURN).name == CHURN
 
 

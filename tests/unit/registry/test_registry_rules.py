@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headgate import errors
-from headgate.domain.registered_model import Author, ModelName, TagChanges, VersionOrigin, VersionStatus
+from headgate.domain.registered_model import Author, ModelChange, ModelName, TagChanges, VersionOrigin, VersionStatus
 from headgate.registry.catalogs import Catalogs
 from headgate.registry.models import NewModel
 from headgate.store.model_versions import VersionFilter
@@ -154,10 +154,11 @@ def test_a_number_whose_files_outlived_the_database_is_not_given_out(room: Any) 
 def test_a_renamed_model_keeps_its_files(room: Any) -> None:
     number = room.ready()
     registry = room.registry()
-    assert registry.rename_model(NAME, "leavers", ANN).name.full == "main.default.leavers"
+    renamed = ModelName.parse(NAME).renamed("leavers")
+    assert registry.change_model(NAME, ModelChange(name=renamed), BEN).name.full == "main.default.leavers"
     assert registry.describe("main.default.leavers", number).flavors
     with pytest.raises(errors.InvalidParameterValue, match="cannot be moved"):
-        registry.rename_model("main.default.leavers", "other.default.leavers", ANN)
+        renamed.renamed("other.default.leavers")
 
 
 def test_descriptions_and_tags_of_versions_are_kept(room: Any) -> None:

@@ -18,6 +18,7 @@ from headgate.access.model_rights import ModelRights
 from headgate.access.principals import Authenticator
 from headgate.access.sealing import Keyring, Sealer
 from headgate.access.secrets import Vault
+from headgate.api import unity_catalog
 from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
 from headgate.api.model_registry import files, mlflow_registry
@@ -71,8 +72,11 @@ def main(data_dir: Path) -> None:
     )
     app = create_app(
         dependencies,
-        families=[mlflow_registry.routes(registry, model_rights), files.routes(registry, model_rights, signer)]
-,
+        families=[
+            mlflow_registry.routes(registry),
+            unity_catalog.routes(registry),
+            files.routes(registry, model_rights, signer),
+        ],
         open_families=[files.signed_routes(registry, signer)],
     )
     listening = socket.create_server(("127.0.0.1", 0))

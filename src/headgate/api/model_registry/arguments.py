@@ -1,4 +1,4 @@
-"""Arguments of a call as one pydantic model, wherever the client put them: query, JSON body, or both.
+"""Arguments of a call as one pydantic model, wherever the client put them: path, query, JSON body, or several of these.
 
 MLflow's clients send GET arguments as a query and DELETE arguments as a body; the SDKs do the same calls the other way round. Unknown fields are
 ignored. Errors are ours: FastAPI's own would be a 422, which MLflow's clients retry for minutes.
@@ -32,7 +32,7 @@ def reader(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
     """A FastAPI dependency that reads `model`. Raises InvalidParameterValue."""
 
     async def read(request: Request) -> Model:
-        return validated(model, _storable({**request.query_params, **await _body(request)}))
+        return validated(model, _storable({**request.query_params, **await _body(request), **request.path_params}))
 
     return read
 

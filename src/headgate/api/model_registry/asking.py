@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 
 from headgate import errors
+from headgate.access import naming
+from headgate.access.directory import Directory
 from headgate.access.model_rights import ModelRights
 from headgate.access.principals import Principal
+from headgate.domain.grants import Securable
+from headgate.domain.identity import Population
 from headgate.domain.model_privileges import EXECUTE, MANAGE, Standing
 from headgate.domain.registered_model import Author, ModelName, ModelVersion
 from headgate.registry.models import NewModel, Registry
+
+_NOBODY = Directory(Population())
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +26,22 @@ class Asking:
     registry: Registry
     rights: ModelRights
     caller: Principal
+    directory: Directory = _NOBODY
+    workspace_id: str = ""
 
     @property
     def author(self) -> Author:
         """The caller, as the registry notes it."""
         return Author(self.caller.id, self.caller.user_name)
 
-    def standing(self, name: str) -> Standing:
-        """Of the caller, towards a model."""
-        return self.rights.standing(self.caller, ModelName.parse(name).securable)
+    @property
+    def metastore_id(self) -> str:
+        """Of the one metastore there is."""
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"metastore of {self.workspace_id}"))
 
-    def require(self, name: str, privilege: str) -> None:
-        """The caller has a privilege on a model."""
-        self.standing(name).require(privilege)
-
-    def require_seen(self, name: str, *, browsing: bool = False) -> Standing:
-        """The caller may read what is said of a model."""
-        found = self.standing(name)
-        found.require_seen(browsing=browsing)
-        return found
+    def standing(self, securable: Securable) -> Standing:
+        """Of the caller."""
+        return self.rights.standing(self.caller, securable)
 
     def may_make(self, new: NewModel) -> NewModel:
         """The model, with the catalog and schema that are to be made with it. Raises ResourceAlreadyExists."""
@@ -49,7 +53,7 @@ class Asking:
         try:
             found = self.registry.version(name, version)
         except errors.ResourceDoesNotExist:
-            self.require(name, MANAGE)
+            self.standing(ModelName.parse(name).securable).require(MANAGE)
             raise
         self.rights.require_upload(self.caller, found)
         return found
@@ -59,5 +63,19 @@ class Asking:
         if writing:
             self.uploadable(name, version)
         else:
-            self.require(name, EXECUTE)
+            self.rights.require(self.caller, name, EXECUTE)
         self.registry.check_transfer(name, version, writing=writing)
+
+    def owner_name(self, owner_id: str) -> str:
+        """Of a user, group or service principal; its id when it was deleted."""
+        owner = self.directory.by_id(owner_id)
+        return owner_id if owner is None else naming.name_of(owner)
+
+    def owner_named(self, name: str) -> str:
+        """The id of somebody who is to own something. Raises InvalidParameterValue."""
+        owner = naming.find(self.directory, name)
+        if owner is None:
+            raise errors.InvalidParameterValue(
+                f"There is no user, service principal (named by application id) or group {name!r} to be the owner."
+            )
+        return owner.id

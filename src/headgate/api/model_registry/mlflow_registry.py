@@ -6,27 +6,22 @@ Wire shape in, `access.model_rights` asked, then `registry.models.Registry`, wir
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, Depends
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter
 from pydantic import Field
 
-from headgate.access.model_rights import ModelRights
-from headgate.api.dependencies import Caller
-from headgate.api.model_registry import arguments, registry_search
+from headgate.api.model_registry import operations, registry_search
 from headgate.api.model_registry.arguments import Arguments
 from headgate.api.model_registry.asking import Asking
+from headgate.api.model_registry.operations import ASKED, SEEN, Operation
 from headgate.api.model_registry.registry_shapes import model_json, version_json
+from headgate.domain.grants import Securable
 from headgate.domain.model_privileges import APPLY_TAG, CREATE_MODEL_VERSION, EXECUTE, MANAGE
-from headgate.domain.registered_model import TagChanges, VersionOrigin
+from headgate.domain.registered_model import ModelChange, ModelName, TagChanges, VersionOrigin
 from headgate.registry.models import NewModel, Registry
 
 PREFIX = "/api/2.0/mlflow/unity-catalog"
-SEEN = "to see it"
-ASKED = "asked by the answer"
 _FLAG = "is_databricks_sdk_models_artifact_repository_enabled"
 
 
@@ -37,6 +32,11 @@ class Tag(Arguments):
 
 class ModelNamed(Arguments):
     name: str
+
+    @property
+    def securable(self) -> Securable:
+        """What `Operation.needs` is needed on."""
+        return ModelName.parse(self.name).securable
 
 
 class CreateModel(ModelNamed):
@@ -109,12 +109,9 @@ def _get_model(asking: Asking, sent: ModelNamed) -> dict[str, Any]:
 
 
 def _update_model(asking: Asking, sent: UpdateModel) -> dict[str, Any]:
-    model = asking.registry.model(sent.name)
-    if sent.description is not None:
-        model = asking.registry.describe_model(sent.name, sent.description, asking.author)
-    if sent.new_name:
-        model = asking.registry.rename_model(sent.name, sent.new_name, asking.author)
-    return {"registered_model": model_json(model)}
+    new_name = ModelName.parse(sent.name).renamed(sent.new_name) if sent.new_name else None
+    change = ModelChange(description=sent.description, name=new_name)
+    return {"registered_model": model_json(asking.registry.change_model(sent.name, change, asking.author))}
 
 
 def _delete_model(asking: Asking, sent: ModelNamed) -> dict[str, Any]:
@@ -209,18 +206,6 @@ def _nothing(_asking: Asking, _sent: Nothing) -> dict[str, Any]:
     return {}
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One route: what it reads, what answers it, and what it takes."""
-
-    method: str
-    path: str
-    arguments: type[Arguments]
-    answer: Callable[[Asking, Any], dict[str, Any]]
-    needs: str
-    """A privilege on the model named; SEEN: to see it; ASKED: the answer asks by itself."""
-
-
 OPERATIONS = (
     Operation("POST", "registered-models/create", CreateModel, _create_model, ASKED),
     Operation("GET", "registered-models/get", ModelNamed, _get_model, SEEN),
@@ -247,58 +232,6 @@ OPERATIONS = (
 )
 
 
-def routes(registry: Registry, rights: ModelRights) -> APIRouter:
+def routes(registry: Registry) -> APIRouter:
     """The family."""
-    router = APIRouter(prefix=PREFIX, tags=["Model registry"])
-    for operation in OPERATIONS:
-        router.add_api_route(
-            f"/{operation.path}",
-            _endpoint(registry, rights, operation),
-            methods=[operation.method],
-            name=f"{operation.method} {operation.path}",
-            openapi_extra=_documented(operation),
-        )
-    return router
-
-
-def _endpoint(registry: Registry, rights: ModelRights, operation: Operation) -> Callable[..., Any]:
-    read = arguments.reader(operation.arguments)
-
-    # Not async: FastAPI runs it in a thread, so that the database and the disk hold up nobody.
-    def answer(caller: Caller, sent: Any = Depends(read)) -> JSONResponse:
-        asking = Asking(registry, rights, caller)
-        if operation.needs == SEEN:
-            asking.require_seen(sent.name)
-        elif operation.needs != ASKED:
-            asking.require(sent.name, operation.needs)
-        return JSONResponse(operation.answer(asking, sent))
-
-    return answer
-
-
-def _documented(operation: Operation) -> dict[str, Any]:
-    schema = operation.arguments.model_json_schema()
-    if operation.method == "GET":
-        required = schema.get("required", [])
-        properties = schema.get("properties", {})
-        listed = [
-            {"name": name, "in": "query", "required": name in required, "schema": property}
-            for name, property in properties.items()
-        ]
-        return {"parameters": listed}
-    return {"requestBody": {"content": {"application/json": {"schema": _inlined(schema)}}}}
-
-
-def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without references, which would point into the whole document."""
-    definitions = schema.pop("$defs", {})
-
-    def resolve(node: Any) -> Any:
-        if isinstance(node, dict) and "$ref" in node:
-            return resolve(definitions[node["$ref"].rpartition("/")[2]])
-        if isinstance(node, dict):
-            return {key: resolve(value) for key, value in node.items()}
-        return [resolve(value) for value in node] if isinstance(node, list) else node
-
-    resolved: dict[str, Any] = resolve(schema)
-    return resolved
+    return operations.router(registry, OPERATIONS, prefix=PREFIX, tag="Model registry")

@@ -53,9 +53,11 @@ def models(asking: Asking, sent: SearchModels) -> dict[str, Any]:
 def versions(asking: Asking, sent: SearchVersions) -> dict[str, Any]:
     """`model-versions/search`."""
     wanted = _filter(sent)
-    sees = functools.cache(lambda name: asking.standing(name).sees(browsing=False))
+    sees = functools.cache(lambda securable: asking.standing(securable).sees(browsing=False))
     search = Search(
-        lambda page: asking.registry.search_versions(wanted, page), lambda version: sees(version.name.full), version_key
+        lambda page: asking.registry.search_versions(wanted, page),
+        lambda version: sees(version.name.securable),
+        version_key,
     )
     page = shown(search, _limit(sent, _MOST), sent.page_token)
     return _answer("model_versions", [version_json(version) for version in page.found], page.next_token)
