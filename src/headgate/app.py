@@ -123,12 +123,15 @@ async def _serve_public(role: Role) -> None:
 
 def run_control(role: Role) -> None:
     """The control loop."""
+    from headgate.access import sealing
+    from headgate.access.secrets import Vault
     from headgate.control import loop
     from headgate.control.lookup import Lookup
     from headgate.registry import storages
     from headgate.registry.models import Registry
     from headgate.replicas.client import AgentClient
     from headgate.store.database import Database
+    from headgate.store.secrets import Secrets
     from headgate.telemetry.counting import Metrics
 
     settings, clock = role.settings, SystemClock()
@@ -141,6 +144,7 @@ def run_control(role: Role) -> None:
         if settings.storage.url:
             describe = Lookup(describe, clock)
         registry.recover()
+        vault = Vault(Secrets(database), sealing.open_sealer(settings), clock)
         ports = loop.Ports(
             database=database,
             runtime=runtime,
@@ -148,6 +152,7 @@ def run_control(role: Role) -> None:
             settings=settings,
             clock=clock,
             run_dir=settings.sockets,
+            secret_vars=lambda spec: vault.resolve(spec.environment_vars),
             counted=Metrics(settings.sockets / "metrics", "control"),
             usage=runtime.usage,
         )

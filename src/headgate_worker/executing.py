@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
 
-from headgate_worker import protocol
+from headgate_worker import protocol, redaction
 from headgate_worker.rows import Rows
 from headgate_worker.scoring import Answer, Cancelled, Events, error_body
 
@@ -199,6 +199,8 @@ class Executor:
 def reply(request_id: int, answer: Answer, timing: str = '"queue_us":0,"execute_us":0') -> Frame:
     """A REPLY frame."""
     status, content_type, body = answer
+    if status >= 400:
+        body = redaction.redacted_bytes(body)
     meta = f'{{"status":{status},"content_type":"{content_type}",{timing}}}'.encode()
     return protocol.encode_head(protocol.REPLY, request_id, meta, len(body)), body
 

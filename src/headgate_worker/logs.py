@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import Any, BinaryIO, Callable, Optional
 
-from headgate_worker import protocol
+from headgate_worker import protocol, redaction
 
 _PARTIAL_LINE_LIMIT = 8192
 
@@ -41,7 +41,7 @@ class ServiceLog:
 
     def record(self, stream: str, message: str) -> None:
         """Writes one record; `stream` is stdout, stderr or a level."""
-        line = protocol.log_line(self._replica, stream, message)
+        line = protocol.log_line(self._replica, stream, redaction.redacted(message))
         try:
             text = line.encode("utf-8", "backslashreplace")
             with self._lock:

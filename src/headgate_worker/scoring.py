@@ -13,7 +13,7 @@ import time
 import traceback
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
-from headgate_worker import proving
+from headgate_worker import proving, redaction
 from headgate_worker.decoding import JSON, BodyDecoder, Request, media_type, shortened
 from headgate_worker.encoding import AnswerEncoder, NotEncodable
 from headgate_worker.fast import FastPath, NotSplittable, close
@@ -89,7 +89,7 @@ def error_body(error_code: str, message: str) -> bytes:
 
 def error_event(message: str) -> bytes:
     """The last event of a stream that broke, in the one form in which OpenAI's clients raise it."""
-    return b"data: " + json.dumps({"error": {"message": message}}).encode() + b"\n\n"
+    return b"data: " + json.dumps({"error": {"message": redaction.redacted(message)}}).encode() + b"\n\n"
 
 
 class Scorer:

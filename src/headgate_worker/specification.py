@@ -28,6 +28,8 @@ class WorkerSpec:
     slots: int = 1
     """Requests it executes at once."""
     environment_vars: Mapping[str, str] = field(default_factory=dict)
+    secret_vars: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Environment variables that hold secrets: told through memory only, never in a file."""
     memory_bytes: int = 0
     """Its memory limit; the agent enforces it. 0 for none."""
     log_bytes: int = 0

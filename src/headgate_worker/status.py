@@ -11,6 +11,7 @@ import os
 import socket
 from typing import Any, Dict, List
 
+from headgate_worker import redaction
 from headgate_worker.specification import WorkerSpec
 
 STARTING, READY, DRAINING, FAILED = "STARTING", "READY", "DRAINING", "FAILED"
@@ -38,6 +39,7 @@ class StatusFile:
     def tell(self, **changes: Any) -> None:
         """Writes the status with these changes. Raises OSError when its folder is gone."""
         self._told.update(changes)
+        self._told["message"] = redaction.redacted(str(self._told["message"]))
         temporary = f"{self._path}.{os.getpid()}.tmp"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

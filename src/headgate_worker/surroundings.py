@@ -6,13 +6,14 @@ Nothing of the server's environment may reach a model: only facts about the mach
 from __future__ import annotations
 
 import faulthandler
+import json
 import os
 import random
 import select
 import signal
 import sys
 import threading
-from typing import Dict, Mapping, Optional
+from typing import Dict, Mapping, Optional, Sequence
 
 _MACHINE_FACTS = frozenset(
     {
@@ -43,6 +44,15 @@ def apply_environ(own: Mapping[str, str]) -> None:
     for name in set(os.environ) - set(wanted):
         del os.environ[name]
     os.environ.update(wanted)
+
+
+def take_secrets(arguments: Sequence[str]) -> Dict[str, str]:
+    """Environment variables from the descriptor that a command line names, `{name: value}` as JSON; it is closed. Without one: none."""
+    if not arguments:
+        return {}
+    with os.fdopen(int(arguments[0]), "rb") as memory:
+        memory.seek(0)
+        return {str(name): str(value) for name, value in json.load(memory).items()}
 
 
 def watch_lifeline(descriptor: Optional[int]) -> None:

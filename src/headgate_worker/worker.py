@@ -1,7 +1,7 @@
 """Entry of a worker: `main()` in a fresh process, `run()` in a zygote's child. Loads one model and serves it until drained.
 
 Started by the agent, in the model's own environment:
-`python -I -c "import sys; sys.path.insert(0, GUEST); from headgate_worker.worker import main; main()" SPEC_JSON_PATH`.
+`python -I -c "import sys; sys.path.insert(0, GUEST); from headgate_worker.worker import main; main()" SPEC_JSON_PATH [SECRETS_FD]`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import threading
 from typing import Any, Mapping, Optional
 
-from headgate_worker import loading, logs, surroundings
+from headgate_worker import loading, logs, redaction, surroundings
 from headgate_worker.logs import ServiceLog
 from headgate_worker.specification import WorkerSpec
 from headgate_worker.status import FAILED, StatusFile
@@ -27,7 +27,8 @@ def run(spec: Mapping[str, Any], how: str = "fork", log: Optional[ServiceLog] = 
     """Is the worker that the specification describes, to its end; the exit code. `log`: one that is installed already."""
     gc.disable()  # until the model is loaded: nearly everything that is made now stays
     wanted = WorkerSpec.from_json(spec)
-    surroundings.apply_environ(wanted.environment_vars)
+    redaction.remember(wanted.secret_vars.values())
+    surroundings.apply_environ({**wanted.environment_vars, **wanted.secret_vars})
     told = StatusFile(wanted, how)
     log = log or logs.install(wanted.replica)
     try:
@@ -70,7 +71,8 @@ def leave(code: int) -> None:
 
 
 def main() -> None:
-    """Entry of a fresh process; the argument is the path of its spec.json."""
+    """Entry of a fresh process; the arguments are the path of its spec.json and where its secrets are."""
     with open(sys.argv[1], encoding="utf-8") as file:
         spec = json.load(file)
+    spec["secret_vars"] = surroundings.take_secrets(sys.argv[2:])
     leave(run(spec, how="exec"))

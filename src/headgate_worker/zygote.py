@@ -1,5 +1,5 @@
 """A process that has imported what an environment's models need, and forks workers on request. Started by the agent with the
-path of a JSON file: {"socket_fd", "modules", "base_modules", "environment_vars", "lifeline_fd"}.
+path of a JSON file: {"socket_fd", "modules", "base_modules", "environment_vars", "lifeline_fd"}, and a descriptor with secret variables.
 
 Speaks JSON lines over the inherited socket: `fork` → `forked` or `refused`; `learn` (more modules) → `learned`; tells `ready` once and
 `exited` for each child. Ends with its socket or lifeline; its children live on. Never imports a user's code, never predicts, has one
@@ -21,10 +21,10 @@ import time
 from collections import deque
 from typing import Any, Deque, Dict, List, Optional, Tuple
 
-from headgate_worker import logs, surroundings, worker
+from headgate_worker import logs, redaction, surroundings, worker
 from headgate_worker.logs import ServiceLog
 
-_LINE_LIMIT = 4 * 1024 * 1024
+_LINE_LIMIT = 32 * 1024 * 1024
 _SERVING = "headgate_worker.serving"
 """What a child needs besides the model's modules."""
 _FORK_SAFE_THREADS = ("jemalloc_bg_thd",)
@@ -224,11 +224,13 @@ def _native_threads() -> int:
 
 
 def main() -> None:
-    """Entry; the argument is the path of the JSON specification."""
+    """Entry; the arguments are the path of the JSON specification and where its secrets are."""
     with open(sys.argv[1], encoding="utf-8") as file:
         told = json.load(file)
     # Before any import: libraries read variables when they are imported.
-    surroundings.apply_environ(told.get("environment_vars", {}))
+    secrets = surroundings.take_secrets(sys.argv[2:])
+    redaction.remember(secrets.values())
+    surroundings.apply_environ({**told.get("environment_vars", {}), **secrets})
     gc.disable()
     zygote = Zygote(told, logs.install("zygote"))
     zygote.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from pydantic import BaseModel
@@ -29,7 +30,20 @@ def deployable(
     wish = config_wish(body)
     endpoint_rules.check_config(wish, gpu_available=dependencies.gpu_available)
     versions = [_resolved(dependencies, caller, entity) for entity in wish.entities]
-    return endpoint_rules.config(wish, versions, author)
+    return with_secrets(dependencies, caller, endpoint_rules.config(wish, versions, author))
+
+
+def with_secrets(dependencies: ApiDependencies, caller: Principal, config: EndpointConfig) -> EndpointConfig:
+    """The same, with the versions that the secrets it refers to have now.
+
+    Raises ResourceDoesNotExist, PermissionDenied and InvalidParameterValue, naming variable, scope and key.
+    """
+    check = dependencies.vault.check_references
+    entities = (
+        dataclasses.replace(entity, secret_versions=check(caller, entity.environment_vars))
+        for entity in config.served_entities
+    )
+    return dataclasses.replace(config, served_entities=tuple(entities))
 
 
 def _resolved(dependencies: ApiDependencies, caller: Principal, wish: EntityWish) -> str:

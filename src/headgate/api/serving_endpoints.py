@@ -110,7 +110,8 @@ def stop(name: str, dependencies: Given, caller: Caller) -> shown.Endpoint:
 
 def start(name: str, dependencies: Given, caller: Caller) -> shown.Endpoint:
     """Start a stopped endpoint: deploys its config again, as a new version. Takes CAN_MANAGE."""
-    config = endpoint_rules.config_to_start(find(dependencies, caller, name, CAN_MANAGE))
+    last = endpoint_rules.config_to_start(find(dependencies, caller, name, CAN_MANAGE))
+    config = endpoint_wishes.with_secrets(dependencies, caller, last)
     return answer(dependencies, dependencies.endpoints.add_generation(name, config, dependencies.clock.now_ms()))
 
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headgate.access.secrets import SecretUnavailable
 from headgate.clock import Clock, within
 from headgate.control import actions as act
 from headgate.control.history import History
@@ -37,6 +38,9 @@ class Applier:
     history: History
     may_act: Callable[[], bool]
     """Whether the lease is still ours."""
+    secret_vars: Callable[[ReplicaSpec], Mapping[str, str]]
+    """The environment variables of a replica that hold something secret, asked right before it starts and kept nowhere.
+    Blocks. Raises SecretUnavailable."""
     new_id: Callable[[], str]
     """A replica id never used before: short, safe in a file name."""
 
@@ -68,7 +72,7 @@ async def _ensure_environment(to: Applier, action: act.EnsureEnvironment) -> boo
 async def _add_replica(to: Applier, action: act.AddReplica) -> bool:
     row = _new_row(to, action.spec)
     await asyncio.to_thread(to.replicas.add, row)
-    return await _tell(to.runtime.start_replica(dataclasses.replace(action.spec, id=row.id)))
+    return await _start(to, dataclasses.replace(action.spec, id=row.id))
 
 
 async def _record_failed_start(to: Applier, action: act.RecordFailedStart) -> bool:
@@ -90,7 +94,17 @@ def _new_row(to: Applier, spec: ReplicaSpec) -> Replica:
 
 
 async def _start_replica(to: Applier, action: act.StartReplica) -> bool:
-    return await _tell(to.runtime.start_replica(action.spec))
+    return await _start(to, action.spec)
+
+
+async def _start(to: Applier, spec: ReplicaSpec) -> bool:
+    """With the secrets of this very moment. One that cannot be had fails the replica, whose row says why."""
+    try:
+        secret_vars = await asyncio.to_thread(to.secret_vars, spec)
+    except SecretUnavailable as error:
+        message = f"the environment variables of {spec.entity_name} cannot be made: {error}"
+        return await _move(to, spec.id, ReplicaState.FAILED, message=message, ended_at=to.clock.now_ms())
+    return await _tell(to.runtime.start_replica(dataclasses.replace(spec, secret_vars=secret_vars)))
 
 
 async def _mark_ready(to: Applier, action: act.MarkReady) -> bool:

@@ -11,7 +11,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from headgate.control.pace import Pace
 from headgate.control.usage import Growth, Meter, Used
 from headgate.control.world import World
 from headgate.domain.endpoint import Endpoint
-from headgate.replicas.runtime import Runtime, RuntimeUnreachable
+from headgate.replicas.runtime import ReplicaSpec, Runtime, RuntimeUnreachable
 from headgate.settings import Settings
 from headgate.store.activity import Activity
 from headgate.store.database import Database
@@ -61,6 +61,8 @@ class Ports:
     counted: Metrics
     cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     """CPU cores of the machine the replicas run on."""
+    secret_vars: Callable[[ReplicaSpec], Mapping[str, str]] = lambda spec: {}
+    """See `Applier.secret_vars`."""
     usage: Callable[[], Awaitable[Used]] | None = None
     """Asks the agent what replicas use."""
     new_id: Callable[[], str] = lambda: secrets.token_hex(5)
@@ -96,6 +98,7 @@ class Control:
             clock=ports.clock,
             history=self._history,
             may_act=self._lease.is_held,
+            secret_vars=ports.secret_vars,
             new_id=ports.new_id,
         )
 

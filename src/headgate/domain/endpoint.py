@@ -29,6 +29,9 @@ class ServedEntity:
     min_provisioned_concurrency: int | None = None
     max_provisioned_concurrency: int | None = None
     environment_vars: Mapping[str, str] = field(default_factory=dict)
+    """As the client wrote them: a secret is `{{secrets/<scope>/<key>}}`, never its value."""
+    secret_versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the secrets those refer to, when this was written: `<scope id>/<key>` -> version. A later one asks for new processes."""
     instance_profile_arn: str | None = None
     creator: str = ""
     creation_timestamp: int = 0
@@ -43,6 +46,8 @@ class ServedEntity:
             endpoint_id, self.name, self.entity_name, self.entity_version, self.workload_type,
             *self.concurrency(), sorted(self.environment_vars.items()), self.instance_profile_arn,
         ]  # fmt: skip
+        if self.secret_versions:
+            identity.append(sorted(self.secret_versions.items()))
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
 
     def concurrency(self) -> tuple[int, int]:

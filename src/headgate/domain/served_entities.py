@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from headgate.domain import secret_references
 from headgate.domain.endpoint import WORKLOAD_SIZES
 from headgate.domain.endpoint_wish import EntityWish
 from headgate.errors import InvalidParameterValue
@@ -21,7 +22,6 @@ OPTIONS = {"HEADGATE_BATCHING": ("auto", "on", "off"), "HEADGATE_NATIVE_PREDICT"
 """Variables by which an entity's owner steers the worker's fast path, and their values."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET = re.compile(r"\{\{\s*secrets/[^}]*\}\}")
 _VERSION = re.compile(r"[0-9]{1,18}|@[^\s@/]{1,255}")
 _LEVELS = 3
 
@@ -68,11 +68,10 @@ def check_variables(variables: Mapping[str, str]) -> None:
                 f"environment_vars: {name!r} is not a valid name. Use letters, digits and underscores, beginning with no digit; "
                 f"names beginning with HEADGATE_ are reserved, but for {' and '.join(OPTIONS)}."
             )
-        if _SECRET.search(value):
-            raise InvalidParameterValue(
-                f"environment_vars: {name} refers to a secret ({value}), but this server has no secrets yet. "
-                "Give the value itself, or read it from a file inside the model."
-            )
+        try:
+            secret_references.within(value)
+        except InvalidParameterValue as error:
+            raise InvalidParameterValue(f"environment_vars: {name}: {error.message}") from error
 
 
 def _check_model(entity_name: str | None, version: str | None) -> None:

@@ -51,6 +51,7 @@ async def _adopt(around: Surroundings, folder: ReplicaFolder) -> ReplicaLife | N
         folder.delete()
         return None
     life = ReplicaLife(record.spec, around, how=record.how, process=process)
+    life.lacks_secrets = record.lacks_secrets
     if status is not None and status.state in ("READY", "DRAINING"):
         life.take_over_serving(ObservedState(status.state))
     if life.state is ObservedState.DRAINING:

@@ -29,7 +29,7 @@ class Roster:
         """Takes over what an earlier agent left, and warms zygotes for it."""
         for life in await adoption.adopt_all(self.around):
             self._begin(life)
-            self.around.zygotes.keep_warm(life.spec)
+            self._keep_warm(life)
 
     def start(self, spec: ReplicaSpec) -> None:
         """Starts it unless that id is known. Whoever asks knows that it is starting: nobody else need look."""
@@ -114,9 +114,13 @@ class Roster:
         if life.gone:
             del self._lives[replica_id]
         else:
-            self.around.zygotes.keep_warm(life.spec)
+            self._keep_warm(life)
         self._prune_logs(life.spec)
         self.around.changed()
+
+    def _keep_warm(self, life: ReplicaLife) -> None:
+        if not life.lacks_secrets:
+            self.around.zygotes.keep_warm(life.spec)
 
     def _prune_logs(self, spec: ReplicaSpec) -> None:
         folder = self.around.config.service_log(spec.endpoint_id, spec.entity_name, spec.id).parent

@@ -50,10 +50,19 @@ class ReplicaSpec:
     slots: int
     """Requests it executes at once (threads)."""
     environment_vars: Mapping[str, str] = field(default_factory=dict)
+    """As the config has them, references to secrets included."""
+    secret_vars: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Over those: the variables whose values are secret. They travel through memory only: never into a file, a log or a command line.
+    Replicas of one deployment should have the same, since a warmed process serves those with equal ones."""
     memory_bytes: int = 0
     """Limit; 0 for none."""
     cpu_cores: float = 0.0
     """Limit; 0 for none."""
+
+    @property
+    def plain_vars(self) -> dict[str, str]:
+        """The variables that are no secret."""
+        return {name: value for name, value in self.environment_vars.items() if name not in self.secret_vars}
 
 
 class ObservedState(str, enum.Enum):

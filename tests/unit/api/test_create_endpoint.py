@@ -130,7 +130,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("foundation model", {"config": {"served_entities": [{"foundation_model": {}}]}}, "foundation_model is not supported"),
     ("throughput", one(max_provisioned_throughput=9), "max_provisioned_throughput is not supported yet"),
     ("gpu", one(workload_type="GPU_SMALL"), "served_entities[0]: workload_type GPU_SMALL needs a GPU"),
-    ("secret", one(environment_vars={"K": "{{secrets/s/k}}"}), "has no secrets yet"),
+    ("secret", one(environment_vars={"K": "{{secrets/s/k/x}}"}), "is not a reference to a secret"),
     ("shape", {"config": {"served_entities": {}}}, "config.served_entities: input should be a valid list"),
     ("nested shape", one(environment_vars={"K": 1}), "config.served_entities[0].environment_vars.K: input should be"),
     ("flag as text", one(scale_to_zero_enabled="yes"), "scale_to_zero_enabled: input should be a valid boolean"),

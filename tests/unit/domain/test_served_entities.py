@@ -37,8 +37,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"environment_vars": {"A=B": ""}}, "'A=B' is not a valid name"),
     ({"environment_vars": {"HEADGATE_LIFELINE_FD": "3"}}, "reserved"),
     ({"environment_vars": {"HEADGATE_BATCHING": "yes"}}, "'yes'; it can be auto or on or off"),
-    ({"environment_vars": {"KEY": "{{secrets/scope/key}}"}}, r"KEY refers to a secret \(\{\{secrets/scope/key\}\}\)"),
-    ({"environment_vars": {"KEY": "Bearer {{ secrets/scope/key }}"}}, "has no secrets yet"),
+    ({"environment_vars": {"KEY": "{{secrets/scope}}"}}, r"KEY: .*is not a reference to a secret: write \{\{secrets/<scope>/<key>\}\}"),
+    ({"environment_vars": {"HEADGATE_BATCHING": "{{secrets/scope/key}}"}}, "it can be auto or on or off"),
 ]
 
 

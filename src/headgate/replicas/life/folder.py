@@ -1,8 +1,10 @@
 """A replica's folder `run_dir/replicas/<id>/`: what the agent tells the worker, what the worker tells back, what a new agent
-needs to adopt it. Owner-only, since the specification holds the endpoint's environment variables; deleted with the replica."""
+needs to adopt it. Owner-only, since the specification holds the endpoint's environment variables; deleted with the replica.
+Nothing secret is written here."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -32,10 +34,13 @@ class Record:
     """What an agent leaves for its successor (record.json)."""
 
     spec: ReplicaSpec
+    """Without secrets."""
     house: str
     how: str
     pid: int
     start_ticks: int
+    lacks_secrets: bool = False
+    """Its process was given some, which are known to nobody else."""
 
 
 @dataclass(slots=True)
@@ -67,7 +72,9 @@ class ReplicaFolder:
 
     def write_record(self, record: Record) -> None:
         """Notes who runs here."""
-        _write(self.path / "record.json", asdict(record))
+        spec = dataclasses.replace(record.spec, secret_vars={})
+        told = dataclasses.replace(record, spec=spec, lacks_secrets=bool(record.spec.secret_vars))
+        _write(self.path / "record.json", asdict(told))
 
     def read_record(self) -> Record | None:
         """The note of an earlier agent; None when there is none that can be read."""
@@ -106,7 +113,7 @@ class ReplicaFolder:
 
 
 def specification(config: AgentConfig, spec: ReplicaSpec, folder: ReplicaFolder) -> dict[str, Any]:
-    """What the worker is told."""
+    """What the worker is told, without secrets: it is written down."""
     return {
         "replica": spec.id,
         "socket_path": str(folder.socket),
@@ -118,7 +125,7 @@ def specification(config: AgentConfig, spec: ReplicaSpec, folder: ReplicaFolder)
         "endpoint_name": spec.endpoint_name,
         "entity_name": spec.entity_name,
         "slots": spec.slots,
-        "environment_vars": dict(spec.environment_vars),
+        "environment_vars": spec.plain_vars,
         "memory_bytes": spec.memory_bytes,
         "log_bytes": config.replicas.log_bytes,
         "lifeline_fd": config.lifeline_fd,

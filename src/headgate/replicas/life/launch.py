@@ -5,9 +5,12 @@ They get a clean environment: facts about the machine and the endpoint's own var
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
+import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 _MACHINE_FACTS = frozenset(
@@ -24,9 +27,28 @@ def replica_environ(environ: Mapping[str, str], python: str, own: Mapping[str, s
     return {"LANG": "C.UTF-8", **facts, "PATH": path, "VIRTUAL_ENV": str(Path(python).parent.parent), **own}
 
 
-def command(python: str, guest: Path, module: str, argument: Path) -> tuple[str, ...]:
+def command(python: str, guest: Path, module: str, *arguments: object) -> tuple[str, ...]:
     """The command line of `worker` or `zygote`. `-I`: no PYTHON* variable and no user folder decides what is imported."""
-    return (python, "-I", "-c", _PROGRAM.format(guest=str(guest), module=module), str(argument))
+    program = _PROGRAM.format(guest=str(guest), module=module)
+    return (python, "-I", "-c", program, *(str(argument) for argument in arguments))
+
+
+@contextlib.contextmanager
+def in_memory(secret_vars: Mapping[str, str]) -> Iterator[tuple[int, ...]]:
+    """The descriptor of memory that holds them, for one child to inherit; none when there are none.
+
+    Not in its environment: that stays readable under /proc, and limits one value's length.
+    """
+    if not secret_vars:
+        yield ()
+        return
+    descriptor = os.memfd_create("secrets")
+    try:
+        with os.fdopen(os.dup(descriptor), "w") as memory:
+            json.dump(dict(secret_vars), memory)
+        yield (descriptor,)
+    finally:
+        os.close(descriptor)
 
 
 def copy_guest(source: Path, guest: Path) -> None:

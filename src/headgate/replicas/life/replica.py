@@ -67,12 +67,14 @@ class ReplicaLife:
     gone: bool = False
     """Ended as wished, nothing to report."""
     process: processes.Watched | None = None
+    lacks_secrets: bool = False
+    """Adopted, and only its own process knows all its variables: nothing can be started like it."""
     folder: ReplicaFolder = field(init=False)
     _zygote: Zygote | None = None
     _health: ReplicaHealth | None = None
+    _model: Held | None = None
     _phases_ms: dict[str, float] = field(default_factory=dict)
     _stop: str = ""
-    _model: Held | None = None
     """`drain` or `now` once its end is wished."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _born_at: float = field(default_factory=time.monotonic)
@@ -120,21 +122,21 @@ class ReplicaLife:
         """Its life. An adopted one already has its process."""
         try:
             if self.process is None:
-                await self._launch()
-            assert self.process is not None
                 await self._take_model()
-            self.process.on_exit(self._wake.set)
+                await self._launch()
             else:
                 self._model = await self.around.models.hold(self.spec.model_path, fetch=False)
+            assert self.process is not None
+            self.process.on_exit(self._wake.set)
             reason = await self._live(self.process)
             if self._stop:
                 self.gone = True
             else:
                 await self._fail(reason)
-        except (LaunchFailed, OSError) as error:
-            await self._fail(f"the replica could not be started: {error}")
         except _Unwanted:
             self.gone = True
+        except (LaunchFailed, OSError) as error:
+            await self._fail(f"the replica could not be started: {error}")
         finally:
             self._clean_up()
             self.around.changed()
@@ -144,8 +146,6 @@ class ReplicaLife:
         spec = self.spec
         return self.around.config.service_log(spec.endpoint_id, spec.entity_name, spec.id)
 
-    async def _launch(self) -> None:
-        environments = self.around.environments
     async def _take_model(self) -> None:
         """Waits for the model's files; that may take long, so a wish to end is heeded meanwhile."""
         taking = asyncio.create_task(self.around.models.hold(self.spec.model_path))
@@ -162,6 +162,8 @@ class ReplicaLife:
             raise
         self._model = taking.result()
 
+    async def _launch(self) -> None:
+        environments = self.around.environments
         if not environments.is_ready(self.spec.environment_key):
             raise LaunchFailed(f"its environment {self.spec.environment_key} is not ready")
         key = self.spec.environment_key
@@ -175,7 +177,7 @@ class ReplicaLife:
             self._zygote = await self.around.zygotes.get(self.spec)
             # A zygote that had to be started first has imported what this replica need not import.
             told["phases_ms"]["import"] = round((time.monotonic() - asked_at) * 1000.0, 3)
-            pid, fork_ms = await self._zygote.fork(told)
+            pid, fork_ms = await self._zygote.fork({**told, "secret_vars": dict(self.spec.secret_vars)})
             self.process, self.how = processes.Watched(pid), "fork"
             self._phases_ms["fork"] = fork_ms
         except ForkRefused as error:
@@ -193,13 +195,15 @@ class ReplicaLife:
         """A fresh process instead of a fork."""
         config = self.around.config
         python = self.around.environments.python(self.spec.environment_key)
-        child = processes.spawn(
-            processes.Launch(
-                argv=launch.command(python, config.guest, "worker", self.folder.specification),
-                env=launch.replica_environ(config.environ, python, self.spec.environment_vars),
-                cwd=self.folder.path,
-                output=self._log_path,
-                pass_fds=config.pass_fds,
+        with launch.in_memory(self.spec.secret_vars) as secrets:
+            child = processes.spawn(
+                processes.Launch(
+                    argv=launch.command(python, config.guest, "worker", self.folder.specification, *secrets),
+                    env=launch.replica_environ(config.environ, python, self.spec.plain_vars),
+                    cwd=self.folder.path,
+                    output=self._log_path,
+                    pass_fds=(*config.pass_fds, *secrets),
+                )
             )
         self.process, self.how = processes.Watched(child.pid, child), f"exec: {reason}"
 
@@ -312,8 +316,8 @@ class ReplicaLife:
             self._health.close()
         if self.process is not None and self._zygote is not None:
             self._zygote.forget(self.process.pid)
+        if self._model is not None:
+            self._model.release()
         if self.process is None or self.process.exited.is_set():
             self.around.limiter.forget(self.spec.id)
             self.folder.delete()
-        if self._model is not None:
-            self._model.release()

@@ -9,7 +9,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class ZygoteSpec:
     """Safe in a file name."""
     python: str
     environment_vars: Mapping[str, str]
+    """Without secrets."""
+    secret_vars: Mapping[str, str] = field(repr=False)
     modules: list[str]
     """Reported by a replica; those of the environment are imported."""
     base_modules: list[str]
@@ -59,9 +61,9 @@ class Zygote:
     async def start(cls, config: AgentConfig, spec: ZygoteSpec, deadline_s: float) -> Zygote:
         """A zygote that has imported its modules. Raises ForkRefused."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, launch.in_memory(spec.secret_vars) as secrets:
             try:
-                child = processes.spawn(_launch(config, spec, theirs.fileno()))
+                child = processes.spawn(_launch(config, spec, theirs.fileno(), secrets))
             except OSError as error:
                 ours.close()
                 raise ForkRefused(f"the zygote could not be started: {error}") from error
@@ -201,7 +203,7 @@ def _log_path(config: AgentConfig, spec: ZygoteSpec) -> Path:
     return config.zygote_folders / f"{spec.name}.log"
 
 
-def _launch(config: AgentConfig, spec: ZygoteSpec, socket_fd: int) -> processes.Launch:
+def _launch(config: AgentConfig, spec: ZygoteSpec, socket_fd: int, secrets: tuple[int, ...]) -> processes.Launch:
     config.zygote_folders.mkdir(parents=True, exist_ok=True, mode=0o700)
     argument = config.zygote_folders / f"{spec.name}.json"
     told = {
@@ -216,9 +218,9 @@ def _launch(config: AgentConfig, spec: ZygoteSpec, socket_fd: int) -> processes.
     log = _log_path(config, spec)
     log.unlink(missing_ok=True)
     return processes.Launch(
-        argv=launch.command(spec.python, config.guest, "zygote", argument),
+        argv=launch.command(spec.python, config.guest, "zygote", argument, *secrets),
         env=launch.replica_environ(config.environ, spec.python, spec.environment_vars),
         cwd=config.run_dir,
         output=log,
-        pass_fds=(socket_fd, *config.pass_fds),
+        pass_fds=(socket_fd, *config.pass_fds, *secrets),
     )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import json
 import logging
+import secrets
 import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 _START_DEADLINE_S = 120.0
 _REST_AFTER_FAILURE_S = 60.0
+# Names of zygotes become names of files: they must not tell whether somebody guessed a secret.
+_NAMING_KEY = secrets.token_bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class _Seat:
     environment_key: str
     model_path: str
     environment_vars: dict[str, str]
+    """As the config has them, references to secrets included."""
+    secret_vars: dict[str, str] = field(default_factory=dict, repr=False)
     zygote: Zygote | None = None
     starting: asyncio.Task[Zygote] | None = None
     used_at: float = 0.0
@@ -149,7 +155,9 @@ class ZygotePool:
         name = _name_of(spec)
         if name not in self._seats:
             self._drop_unasked(spec.environment_key)
-            self._seats[name] = _Seat(name, spec.environment_key, spec.model_path, dict(spec.environment_vars))
+            self._retire_outdated(spec)
+            variables, values = dict(spec.environment_vars), dict(spec.secret_vars)
+            self._seats[name] = _Seat(name, spec.environment_key, spec.model_path, variables, values)
             self._make_room()
         seat = self._seats[name]
         seat.model_path = seat.model_path or spec.model_path
@@ -160,6 +168,16 @@ class ZygotePool:
         seat = self._seats.get(_name(environment_key, {}))
         if seat is not None and not seat.model_path and seat.zygote is not None:
             self._vacate(self._seats.pop(seat.name))
+
+    def _retire_outdated(self, spec: ReplicaSpec) -> None:
+        """Those whose secrets had other values than the same variables have now: nobody will ask for them again."""
+        for name, seat in list(self._seats.items()):
+            same = seat.environment_key == spec.environment_key and seat.environment_vars == dict(spec.environment_vars)
+            if same and seat.secret_vars and seat.starting is None:
+                del self._seats[name]
+                if seat.zygote is not None:
+                    seat.zygote.retire()
+                    self._remember_until_ended(seat.zygote)
 
     def _make_room(self) -> None:
         while len(self._seats) > max(self.config.replicas.zygote_limit, 1):
@@ -216,7 +234,10 @@ class ZygotePool:
         spec = ZygoteSpec(
             name=f"{seat.name}-{seat.count % 2}",
             python=first.python if first else self.environments.python(seat.environment_key),
-            environment_vars=seat.environment_vars,
+            environment_vars={
+                name: text for name, text in seat.environment_vars.items() if name not in seat.secret_vars
+            },
+            secret_vars=seat.secret_vars,
             modules=warming.read_modules(learned) if seat.learned else [],
             base_modules=first.modules if first else warming.zygote_modules(warming.flavors_of(seat.model_path)),
         )
@@ -271,9 +292,9 @@ class ZygotePool:
 
 
 def _name_of(spec: ReplicaSpec) -> str:
-    return _name(spec.environment_key, spec.environment_vars)
+    return _name(spec.environment_key, {**spec.environment_vars, **spec.secret_vars})
 
 
 def _name(environment_key: str, variables: Mapping[str, str]) -> str:
     own = json.dumps(dict(variables), sort_keys=True).encode()
-    return f"{environment_key}-{hashlib.sha256(own).hexdigest()[:8]}"
+    return f"{environment_key}-{hmac.new(_NAMING_KEY, own, hashlib.sha256).hexdigest()[:8]}"

@@ -14,11 +14,17 @@ from headgate_worker import protocol
 
 def main():
     with open(sys.argv[1]) as file:
-        serve(json.load(file))
+        spec = json.load(file)
+    if len(sys.argv) > 2:
+        with os.fdopen(int(sys.argv[2])) as memory:
+            memory.seek(0)
+            spec["secret_vars"] = json.load(memory)
+    serve(spec)
 
 
 def serve(spec):
     os.environ.update(spec["environment_vars"])
+    os.environ.update(spec.get("secret_vars", {}))
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     behave = os.environ.get("BEHAVE", "well")
     os.makedirs(os.path.dirname(spec["log_path"]), exist_ok=True)
