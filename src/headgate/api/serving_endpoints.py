@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 
+from headgate import errors
 from headgate.access import rights
 from headgate.access.principals import Principal
 from headgate.api import endpoint_shapes, endpoint_wishes, in_force
@@ -16,6 +17,7 @@ from headgate.domain import endpoint_rules, state
 from headgate.domain.endpoint import Endpoint, Generation, Outcome
 from headgate.domain.endpoint_rules import Author
 from headgate.domain.grants import CAN_MANAGE, CAN_VIEW
+from headgate.domain.identity import WORKSPACE_ACCESS
 from headgate.wire import endpoint_input as given
 from headgate.wire import endpoint_output as shown
 from headgate.wire.error_body import ErrorBody
@@ -45,8 +47,10 @@ def routes() -> APIRouter:
     return router
 
 
-def create(body: given.CreateEndpoint, dependencies: Given, caller: Caller) -> shown.Endpoint:
-    """Create an endpoint and begin to deploy its config."""
+def create(body: given.CreateEndpoint, request: Request, dependencies: Given, caller: Caller) -> shown.Endpoint:
+    """Create an endpoint and begin to deploy its config. The caller gets CAN_MANAGE."""
+    request.state.audit_object = body.name
+    may_create(caller)
     endpoint_rules.check_name(body.name)
     endpoint_wishes.check_create(body)
     author = _author(dependencies, caller)
@@ -119,6 +123,15 @@ def export_metrics(name: str, dependencies: Given, caller: Caller) -> PlainTextR
     """An endpoint's metrics as Prometheus text. Takes CAN_VIEW."""
     find(dependencies, caller, name, CAN_VIEW)
     return PlainTextResponse(dependencies.metrics(name), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def may_create(caller: Principal) -> None:
+    """Raises PermissionDenied when somebody cannot have endpoints of their own."""
+    if not caller.admin and WORKSPACE_ACCESS not in caller.entitlements:
+        raise errors.PermissionDenied(
+            f"User {caller.user_name} does not have the entitlement {WORKSPACE_ACCESS}, which creating endpoints takes. "
+            "An administrator can give it to them or to a group of theirs."
+        )
 
 
 def find(dependencies: ApiDependencies, caller: Principal, name: str, wanted: str) -> Endpoint:

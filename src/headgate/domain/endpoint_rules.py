@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from headgate.errors import InvalidParameterValue, InvalidState, ResourceConflic
 MOST_ENTITIES = 15
 RESERVED_PREFIX = "databricks-"
 
+_ID = re.compile(r"[0-9a-f]{32}")
 _PAYLOADS = "TELEMETRY_FEATURE_INFERENCE_TABLE"
 
 
@@ -41,6 +43,11 @@ def check_name(name: str) -> None:
 def is_name(name: str) -> bool:
     """Whether an endpoint can be called so at all."""
     return served_entities.NAME.fullmatch(name) is not None
+
+
+def is_id(text: str) -> bool:
+    """Whether it looks like an endpoint's id. A name may look so, too."""
+    return _ID.fullmatch(text) is not None
 
 
 def check_config(wish: ConfigWish, *, gpu_available: bool) -> None:

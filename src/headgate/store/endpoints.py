@@ -43,6 +43,11 @@ class Endpoints:
             raise errors.ResourceDoesNotExist(f"Serving endpoint with name {name} not found")
         return found[0]
 
+    def by_id(self, endpoint_id: str) -> Endpoint | None:
+        """The endpoint of that id, unless it is deleted."""
+        found, _ = self._select(sa.and_(_E.c.id == endpoint_id, _E.c.deleted_at.is_(None)), {})
+        return found[0] if found else None
+
     def all(self) -> list[Endpoint]:
         """All that are not deleted, by name."""
         return self._all(_E.c.deleted_at.is_(None))
@@ -146,6 +151,16 @@ class Endpoints:
         """Sets columns that need no deployment: tags, email_notifications, telemetry_config, description …"""
         with self._database.write() as connection:
             _change(connection, _locked(connection, name).id, updated_at=now_ms, **values)
+        return self.get(name)
+
+    def hand_over(self, name: str, creator: str, manager: str, now_ms: int) -> Endpoint:
+        """A new creator, by name; the principal `manager`, who is that, gets CAN_MANAGE."""
+        with self._database.write("routing") as connection:
+            row = _locked(connection, name)
+            _change(connection, row.id, creator=creator, updated_at=now_ms)
+            securable = Securable(ENDPOINT, row.id)
+            held = grants.of_within(connection, securable)
+            grants.replace_within(connection, securable, {**held, manager: [CAN_MANAGE]})
         return self.get(name)
 
     def change_tags(self, name: str, add: Mapping[str, str | None], delete: Iterable[str]) -> Mapping[str, str | None]:

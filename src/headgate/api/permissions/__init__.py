@@ -1,0 +1,1 @@
+"""Who may do what: the REST families that show and change grants."""
