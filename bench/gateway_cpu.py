@@ -106,7 +106,7 @@ def run_server(listener: socket.socket, folder: str, given: argparse.Namespace) 
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
-    front = Front(gateway, no_api, authenticator.authenticate, counted)
+    front = Front(gateway, no_api, counted)
     config = uvicorn.Config(
         front,
         loop="uvloop",

@@ -78,9 +78,12 @@ def run_server(role: Role) -> None:
 async def _serve_public(role: Role) -> None:
     from headgate import web
     from headgate.access import bootstrap, sealing
+    from headgate.access.attempts import Attempts
     from headgate.access.principals import Authenticator
+    from headgate.access.tokens import LastUses
     from headgate.notices import Listener
     from headgate.store.database import Database
+    from headgate.store.identities import Identities
     from headgate.telemetry.counting import Metrics
 
     settings, name = role.settings, f"server-{role.number}"
@@ -90,7 +93,10 @@ async def _serve_public(role: Role) -> None:
     follower = web.follower(database, counted, name)
     authenticator = Authenticator(bootstrap.token_hash_key(database, sealer), follower.now, SystemClock())
     workspace = bootstrap.workspace_id(database)
-    shared = web.Shared(settings, database, authenticator, counted, workspace, name, sealer, follower, role.lifeline_fd)
+    shared = web.Shared(
+        settings, database, authenticator, counted, workspace, name, sealer, follower, Attempts(counted=counted),
+        role.lifeline_fd,
+    )  # fmt: skip
     gateway = web.gateway(shared)
 
     def hear(topic: str) -> None:
@@ -98,7 +104,8 @@ async def _serve_public(role: Role) -> None:
         follower.hint(topic)
 
     listener = Listener(settings.sockets, f"{name}.sock", hear)
-    following = asyncio.create_task(follower.run())
+    last_uses = LastUses(authenticator.last_uses, Identities(database).note_use)
+    following = [asyncio.create_task(follower.run()), asyncio.create_task(last_uses.run())]
     server = web.http_server(web.front(shared, gateway), gateway, settings)
     stop = _stop_signal(role)
 
@@ -117,7 +124,9 @@ async def _serve_public(role: Role) -> None:
     finally:
         draining.cancel()
         listener.close()
-        following.cancel()
+        for task in following:
+            task.cancel()
+        await last_uses.write()
         database.close()
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from headgate.access.attempts import Attempts
 from headgate.access.directory import Directory
 from headgate.access.model_rights import ModelRights
 from headgate.access.principals import Authenticator, Principal
@@ -56,6 +57,8 @@ class ApiDependencies:
     clock: Clock
     workspace_id: str
     """Digits."""
+    attempts: Attempts = field(default_factory=Attempts)
+    """To be asked before a credential is refused."""
     gpu_available: bool = False
     external_url: str = ""
     """Base URL clients reach us under; empty: the one the request came to."""

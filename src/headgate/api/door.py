@@ -14,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headgate import errors
+from headgate.access.principals import Principal
 from headgate.api import error_bodies
 from headgate.api.dependencies import ApiDependencies
 from headgate.wire import request_body
@@ -30,6 +31,7 @@ class Door:
     def __init__(self, app: ASGIApp, dependencies: ApiDependencies, open_routes: Sequence[APIRoute]) -> None:
         self._app = app
         self._authenticator = dependencies.authenticator
+        self._attempts = dependencies.attempts
         self._workspace_id = dependencies.workspace_id
         self._payload_bytes = dependencies.payload_bytes
         self._open = [route.path_regex for route in open_routes]
@@ -42,7 +44,7 @@ class Door:
         scope["path"] = scope["path"].rstrip("/") or "/"
         out = _Out(send, self._workspace_id)
         try:
-            await self._app(scope, self._admit(scope, receive), out)
+            await self._app(scope, await self._admit(scope, receive), out)
         except _BodyTooLong as error:
             await request_body.discard(receive)
             await out.answer_if_possible(error, scope, receive)
@@ -59,13 +61,16 @@ class Door:
                 receive,
             )
 
-    def _admit(self, scope: Scope, receive: Receive) -> Receive:
-        """Puts the caller into `request.state.principal`; returns a bounded `receive`. Raises Unauthenticated."""
+    async def _admit(self, scope: Scope, receive: Receive) -> Receive:
+        """Puts the caller into `request.state.principal`; returns a bounded `receive`.
+
+        Raises Unauthenticated, for one who seems to guess not at once, and PermissionDenied.
+        """
         path = scope["path"]
         if not path.startswith("/api/") or any(pattern.match(path) for pattern in self._open):
             return receive
         headers = Headers(scope=scope)
-        principal = self._authenticator.authenticate(headers.get("authorization"))
+        principal = await self._caller(headers.get("authorization"), scope)
         if principal.endpoint_id is not None:
             raise errors.PermissionDenied("This token is good for querying one endpoint and for nothing else.")
         scope.setdefault("state", {})["principal"] = principal
@@ -75,6 +80,14 @@ class Door:
         if declared.isdecimal() and int(declared) > self._payload_bytes:
             raise self._too_long()
         return self._bounded(receive)
+
+    async def _caller(self, authorization: str | None, scope: Scope) -> Principal:
+        try:
+            return self._authenticator.authenticate(authorization)
+        except errors.Unauthenticated:
+            client = scope.get("client")
+            await self._attempts.hold(authorization, client[0] if client else "")
+            raise
 
     def _bounded(self, receive: Receive) -> Receive:
         left = self._payload_bytes

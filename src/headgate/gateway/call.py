@@ -97,6 +97,8 @@ class Call:
     """When it is answered 504. Time spent waiting for a sleeping entity is added to it."""
     passed: int = 0
     """Steps of the pipeline it has entered."""
+    address: str = ""
+    """Where the client's connection comes from."""
     request_id: str = ""
     principal: Principal = ANONYMOUS
     endpoint: EndpointRoute = UNROUTED

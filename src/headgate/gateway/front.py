@@ -12,27 +12,24 @@ from typing import Any
 import orjson
 
 from headgate import errors
-from headgate.access.principals import Principal
+from headgate.gateway.call import Headers
 from headgate.gateway.plane import Gateway
-from headgate.gateway.routes import Message, Receive, Send
+from headgate.gateway.routes import Message, Receive, Send, address
 from headgate.telemetry.counting import Metrics
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
-_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
-_JSON = b"application/json"
+_TEXT: Headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
+_JSON: Headers = [(b"content-type", b"application/json")]
 
 
 class Front:
     """`GET /health`: 200 once requests can be served, else 503. `GET /metrics`: Prometheus text, for administrators."""
 
-    def __init__(
-        self, gateway: Gateway, api: App, authenticate: Callable[[str | None], Principal], counted: Metrics
-    ) -> None:
+    def __init__(self, gateway: Gateway, api: App, counted: Metrics) -> None:
         self._gateway = gateway
         self._routes = gateway.routes
         self._api = api
-        self._authenticate = authenticate
         self._counted = counted
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -77,16 +74,18 @@ class Front:
     async def _metrics(self, scope: Mapping[str, Any], send: Send) -> None:
         header = dict(scope["headers"]).get(b"authorization")
         try:
-            caller = self._authenticate(None if header is None else header.decode("latin-1"))
+            authorization = None if header is None else header.decode("latin-1")
+            caller = await self._routes.admit(authorization, address(scope))
             if not caller.admin or caller.endpoint_id is not None:  # it names every endpoint
                 raise errors.PermissionDenied("Only administrators may read the server's metrics.")
         except errors.HeadgateError as error:
-            await _respond(send, error.http_status, _JSON, orjson.dumps(error.body()))
+            more = [(name.encode(), value.encode()) for name, value in error.headers.items()]
+            await _respond(send, error.http_status, [*_JSON, *more], orjson.dumps(error.body()))
             return
         await _respond(send, 200, _TEXT, await asyncio.to_thread(self._counted.render_all))
 
 
-async def _respond(send: Send, status: int, content_type: bytes, body: bytes) -> None:
-    headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
+async def _respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    headers = [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

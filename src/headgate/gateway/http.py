@@ -228,6 +228,7 @@ class DoorProtocol(OneWriteProtocol):
         self.cycle = own  # type: ignore[assignment]
         self._current = known
         call = Call(known.head, body, len(body), now_s, now_s + routes.execution_s)
+        call.address = self.client[0] if self.client else ""
         self._exchange = exchange = Direct(call, self, routes)
         exchange.begin()
 

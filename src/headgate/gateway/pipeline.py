@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from headgate import errors
+from headgate.access.attempts import Attempts
 from headgate.access.principals import Principal
 from headgate.clock import Clock
 from headgate.gateway.call import Call, Chunks, Reply
@@ -49,6 +50,7 @@ class StepNeeds:
     """What the steps are made from."""
 
     authenticate: Callable[[str | None], Principal]
+    attempts: Attempts
     switchboard: Switchboard
     capacity: Capacity
     recorder: Recorder
@@ -63,7 +65,7 @@ def build(needs: StepNeeds) -> Pipeline:
     return Pipeline(
         (
             Trace(needs.rng),
-            Authenticate(needs.authenticate),
+            Authenticate(needs.authenticate, needs.attempts),
             FindEndpoint(needs.switchboard),
             Record(needs.recorder),
             Limit(needs.payload_bytes),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headgate import errors
+from headgate.access.attempts import Attempts
 from headgate.access.principals import Principal
 from headgate.clock import Clock, SystemClock, within
 from headgate.domain.routing import RoutingTable
@@ -48,6 +49,7 @@ class GatewayDependencies:
     load_report_s: float
     workspace_id: str
     counted: Metrics
+    attempts: Attempts = field(default_factory=Attempts)
     clock: Clock = field(default_factory=SystemClock)
     rng: random.Random = field(default_factory=random.Random)
 
@@ -68,6 +70,7 @@ class Gateway:
         steps = pipeline.build(
             pipeline.StepNeeds(
                 authenticate=needs.authenticate,
+                attempts=needs.attempts,
                 switchboard=self._switchboard,
                 capacity=self.capacity,
                 recorder=CountingRecorder(needs.counted),
@@ -76,7 +79,8 @@ class Gateway:
                 payload_bytes=limits.payload_bytes,
             )
         )
-        door = DoorNeeds(steps, needs.authenticate, limits, needs.workspace_id, needs.clock, needs.counted)
+        authenticate, attempts = needs.authenticate, needs.attempts
+        door = DoorNeeds(steps, authenticate, attempts, limits, needs.workspace_id, needs.clock, needs.counted)
         self.routes = Routes(door)
         """The ASGI app for everything below `/serving-endpoints/`."""
         self._tasks: list[asyncio.Task[None]] = []

@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from headgate import errors
+from headgate.access.attempts import Attempts
 from headgate.access.principals import Principal
 from headgate.clock import Clock, within
 from headgate.gateway.call import Call, Head, Headers, Reply, Whole
@@ -45,6 +46,7 @@ class DoorNeeds:
 
     pipeline: Pipeline
     authenticate: Callable[[str | None], Principal]
+    attempts: Attempts
     limits: LimitSettings
     workspace_id: str
     clock: Clock
@@ -68,6 +70,7 @@ class Routes:
         self.pipeline = needs.pipeline
         self.clock = needs.clock
         self.authenticate = needs.authenticate
+        self.attempts = needs.attempts
         self.payload_bytes = needs.limits.payload_bytes
         self.execution_s = needs.limits.execution_s
         self.workspace = (b"x-databricks-org-id", needs.workspace_id.encode())
@@ -95,6 +98,14 @@ class Routes:
         except errors.HeadgateError:
             return False
         return True
+
+    async def admit(self, authorization: str | None, address: str) -> Principal:
+        """Who is calling. Raises Unauthenticated, for one who seems to guess not at once."""
+        try:
+            return self.authenticate(authorization)
+        except errors.Unauthenticated:
+            await self.attempts.hold(authorization, address)
+            raise
 
     def done(self) -> None:
         """One of the active requests is over."""
@@ -141,6 +152,7 @@ class Routes:
             head = _head(scope)
             arrived_s = self.clock.monotonic_s()
             call = Call(head, b"", 0, arrived_s, arrived_s + self.execution_s)
+            call.address = address(scope)
             await self._read(call, receive)
         except ClientLeft:
             raise
@@ -169,7 +181,7 @@ class Routes:
         announced = call.head.headers.get(b"content-length", b"0")
         call.body_bytes = int(announced) if announced.isdigit() else 0
         if call.body_bytes > self.payload_bytes:
-            self.authenticate(call.head.authorization)
+            await self.admit(call.head.authorization, call.address)
             await request_body.discard(receive)
             return
         message = await receive()
@@ -178,7 +190,7 @@ class Routes:
             call.body_bytes = len(call.body)
             return
         # Only somebody known may have a large body kept in memory.
-        self.authenticate(call.head.authorization)
+        await self.admit(call.head.authorization, call.address)
         try:
             await within(self.execution_s, self._read_rest(call, message, receive))
         except asyncio.TimeoutError:
@@ -234,6 +246,11 @@ def _head(scope: Mapping[str, Any]) -> Head:
         authorization=None if authorization is None else authorization.decode("latin-1"),
         content_type=headers.get(b"content-type", b""),
     )
+
+
+def address(scope: Mapping[str, Any]) -> str:
+    """Where the client's connection comes from."""
+    return scope["client"][0] if scope.get("client") else ""
 
 
 def target(method: str, path: str) -> tuple[str, str | None]:

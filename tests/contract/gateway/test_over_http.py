@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from tests.contract.gateway.bench import DEADLINE_S, Bench, Run, authenticate, entity, until
+from tests.contract.gateway.bench import DEADLINE_S, Bench, Run, entity, until
 from tests.fakes.worker import silence
 
 from headgate.gateway import http
@@ -77,7 +77,7 @@ class Served:
 @contextlib.asynccontextmanager
 async def served(folder: Path, **options: Any) -> AsyncIterator[Served]:
     bench, api = Bench(folder, **options), Api()
-    front = Front(bench.gateway, api, authenticate, bench.counted)
+    front = Front(bench.gateway, api, bench.counted)
     config = uvicorn.Config(
         front, http=http.protocol(bench.gateway.routes), ws="none", lifespan="on", log_config=None, access_log=False
     )
