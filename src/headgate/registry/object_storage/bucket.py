@@ -165,6 +165,10 @@ def _translated(key: str) -> Iterator[None]:
 
     try:
         yield
+    except FileNotFoundError as error:
+        if "NoSuchBucket" in str(error):  # else a wrong name would look as if every file were lost
+            raise StorageUnavailable("The object storage has no such bucket; see storage.url.") from error
+        raise
     except BaseError as error:
         reason = str(error).partition("\n")[0]
         raise StorageUnavailable(f"The object storage does not answer as it should ({key}): {reason}") from error
