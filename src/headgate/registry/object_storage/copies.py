@@ -1,6 +1,6 @@
 """Copies of contents on this machine's disk, for replicas: fetched once, kept up to a size, never deleted while somebody holds one.
 
-`<root>/<name>/` is whole if it exists: it is filled in `.partial/<name>/`, where an interrupted fetch goes on, and renamed. `.held/<name>`
+`<root>/<name>/` is whole if it exists: it is filled in `.partial/<name>/files`, where an interrupted fetch goes on, and renamed. `.held/<name>`
 is locked by whoever uses it (shared) or fills or deletes it (alone), also between processes; it says how large the copy is.
 """
 
@@ -46,6 +46,27 @@ class Held:
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Partial:
+    """A copy on its way."""
+
+    folder: Path
+
+    @property
+    def files(self) -> Path:
+        """Those that are whole."""
+        return self.folder / "files"
+
+    @property
+    def drafts(self) -> Path:
+        """Those that are not."""
+        return self.folder / "drafts"
+
+    def make(self) -> None:
+        for folder in (self.files, self.drafts):
+            folder.mkdir(parents=True, exist_ok=True)
 
 
 class Copies:
@@ -96,10 +117,10 @@ class Copies:
             raise FileNotFoundError(errno.ENOENT, "the files are not in the object storage any more", place.name)
         size, began = sum(file.size_bytes for file in files), time.monotonic()
         self._make_room(place.name, size)
-        partial = self._root / ".partial" / place.name
-        partial.mkdir(exist_ok=True)
+        partial = _Partial(self._root / ".partial" / place.name)
+        partial.make()
         with ThreadPoolExecutor(_PARALLEL_FILES, "fetch") as pool:
-            fetching = [pool.submit(self._fetch_file, content, file, partial / file.path, stop) for file in files]
+            fetching = [pool.submit(self._fetch_file, content, file, partial, stop) for file in files]
             try:
                 for one in fetching:
                     one.result()
@@ -110,17 +131,19 @@ class Copies:
                 raise
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(size).encode(), 0)
-        for folder, _, _ in os.walk(partial):
+        for folder, _, _ in os.walk(partial.files):
             _sync_folder(folder)
-        partial.rename(place)
+        partial.files.rename(place)
         _sync_folder(self._root)
+        shutil.rmtree(partial.folder, ignore_errors=True)
         logger.info("fetched %d files, %d bytes, in %.1f s: %s", len(files), size, time.monotonic() - began, place)
 
-    def _fetch_file(self, content: str, file: File, target: Path, stop: threading.Event) -> None:
+    def _fetch_file(self, content: str, file: File, partial: _Partial, stop: threading.Event) -> None:
+        target = partial.files / file.path
         if target.exists() and target.stat().st_size == file.size_bytes:
             return  # an interrupted fetch had come so far
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.parent / f".{threading.get_ident()}.part"
+        draft = partial.drafts / str(threading.get_ident())
         with draft.open("wb") as out:
             for piece in self._pieces(content, file):
                 if stop.is_set():
