@@ -49,11 +49,12 @@ class Keyring:
         self._given = tuple(given)
         self._file = file
         self._seen: tuple[int, int, int] | None = None
+        self._ever: dict[str, bytes] = {key_id(key): key for key in given}
         self._keys: tuple[bytes, ...] = self._given
-        if not self.keys():
+        if not self.in_order():
             raise UnusableKey(f"there is no key for secrets: neither HEADGATE_SECRET_KEY nor {file}")
 
-    def keys(self) -> tuple[bytes, ...]:
+    def in_order(self) -> tuple[bytes, ...]:
         """All of them; the first seals, every one opens. Raises UnusableKey for a file that holds something else."""
         if self._file is None:
             return self._given
@@ -65,11 +66,13 @@ class Keyring:
         if seen != self._seen:
             self._keys = tuple(dict.fromkeys((*self._given, *read_keys(self._file.read_text(), str(self._file)))))
             self._seen = seen
+            self._ever = {**self._ever, **{key_id(key): key for key in self._keys}}
         return self._keys
 
     def by_id(self) -> dict[str, bytes]:
-        """Key id -> key."""
-        return {key_id(key): key for key in self.keys()}
+        """Key id -> key; also of those that have left the file since: what was read from the store just before still opens."""
+        self.in_order()
+        return self._ever
 
 
 class Sealer:
@@ -80,7 +83,7 @@ class Sealer:
 
     def seal(self, secret: bytes, context: str) -> str:
         """Sealed text, to be stored within `database.write(TOPIC)`. It opens with the same `context` only: where it belongs."""
-        key = self.keyring.keys()[0]
+        key = self.keyring.in_order()[0]
         prefix = f"{_FORMAT}.{key_id(key)}."
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = AESGCM(key).encrypt(nonce, secret, (prefix + context).encode())

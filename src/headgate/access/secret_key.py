@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 
 from headgate.access import sealing
@@ -38,7 +39,7 @@ def ensure(database: Database, settings: Settings) -> Sealer:
     return sealer
 
 
-def write_keys(file: Path, keys: list[bytes]) -> None:
+def write_keys(file: Path, keys: Sequence[bytes]) -> None:
     """Replaces the key file, readable by its owner only; on disk when this returns."""
     draft = file.with_name(file.name + ".new")
     draft.unlink(missing_ok=True)
@@ -56,8 +57,8 @@ def write_keys(file: Path, keys: list[bytes]) -> None:
 
 def _check(database: Database, sealer: Sealer, file: Path) -> None:
     """That every sealed text there is has its key here. Raises UnusableKey."""
-    here = sealer.keyring.by_id()
-    sealing_id = next(iter(here))
+    here = [sealing.key_id(key) for key in sealer.keyring.in_order()]
+    sealing_id = here[0]
     advice = f"Put the right key into HEADGATE_SECRET_KEY or {file} (beside others, the sealing one first)."
 
     def settle(found: str | None) -> str:
@@ -73,6 +74,11 @@ def _check(database: Database, sealer: Sealer, file: Path) -> None:
         return found
 
     leases.settle_fact(database, CHECK, settle, sealing.TOPIC)
+    check_all_are_here(database, here, advice)
+
+
+def check_all_are_here(database: Database, here: Sequence[str], advice: str) -> None:
+    """Raises UnusableKey when something is sealed with a key that is none of these (ids)."""
     missing = {key: count for key, count in sealed_columns.key_ids(database).items() if key not in here}
     if missing:
         told = ", ".join(f"{count} with {key}" for key, count in sorted(missing.items()))
