@@ -5,22 +5,35 @@ Part of the composition root (`app.py`), in a file of its own because only two r
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Callable, Mapping
 
+from starlette.types import ASGIApp
+
+from headgate.access.directory import Directory
+from headgate.access.sealing import Sealer
+from headgate.api.tracking.artifact_store import ArtifactStore
 from headgate.api.tracking.proxy import Tracking
-from headgate.registry.local_disk import LocalDisk
+from headgate.api.tracking.trace_door import TraceDoor
+from headgate.clock import SystemClock
+from headgate.registry import storages
 from headgate.registry.storage import Storage
+from headgate.replicas.runtime import ReplicaSpec
 from headgate.settings import Settings
+from headgate.store.database import Database
+from headgate.store.tracking_credentials import TrackingCredentials
 from headgate.tracking import child
 from headgate.tracking.child import Child, Program
+from headgate.tracking.credentials import Holders, Issuer
 from headgate.tracking.store_uri import store_uri
 from headgate.tracking.upstream import Upstream
 
 
 def artifacts(settings: Settings) -> Storage:
     """Where artifacts of runs, logged models and traces lie."""
-    return LocalDisk(settings.data_dir / "artifacts")
+    return storages.open_storage(settings, "artifacts", SystemClock())
 
 
 def tracking(settings: Settings, lifeline_fd: int) -> Tracking:
@@ -28,14 +41,15 @@ def tracking(settings: Settings, lifeline_fd: int) -> Tracking:
     own = settings.tracking
     path = settings.sockets / "settings.json"
     uri = store_uri(own.database_url, settings.database_url, settings.data_dir)
+    secrets_fd = _secrets_fd(settings)
     program = Program(
         command=(
-            *(sys.executable, "-m", "headgate.app", "tracking"),
-            *("--settings", str(path), "--lifeline-fd", str(lifeline_fd)),
+            *(sys.executable, "-m", "headgate.app", "tracking", "--settings", str(path)),
+            *("--lifeline-fd", str(lifeline_fd), "--secrets-fd", str(secrets_fd)),
         ),
         environ=child.environ(os.environ, uri),
         folder=settings.sockets,
-        pass_fds=(lifeline_fd,),
+        pass_fds=(lifeline_fd, secrets_fd),
         deadline_s=own.start_deadline_s,
     )
     upstream = Upstream(Child(program), own.answer_deadline_s)
@@ -48,3 +62,41 @@ def run_child(settings: Settings, lifeline_fd: int) -> None:
 
     uri = store_uri(settings.tracking.database_url, settings.database_url, settings.data_dir)
     server.run(settings.sockets / "tracking.sock", uri, artifacts(settings), lifeline_fd)
+
+
+def trace_door(
+    app: ASGIApp, way: Tracking, shared_database: Database, storage: Storage, directory: Callable[[], Directory]
+) -> TraceDoor:
+    """The application with the door for served models that write traces in front."""
+
+    def may_track(creator: str) -> bool:
+        user = directory().by_user_name(creator)
+        return user is not None and user.active
+
+    holders = Holders(TrackingCredentials(shared_database), may_track, SystemClock())
+    return TraceDoor(app, way, ArtifactStore(storage), holders)
+
+
+def secret_vars(
+    settings: Settings, database: Database, sealer: Sealer, resolve: Callable[[Mapping[str, str]], Mapping[str, str]]
+) -> Callable[[ReplicaSpec], Mapping[str, str]]:
+    """`control.loop.Ports.secret_vars`: what `resolve` finds of secrets, and what a replica traces with."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+    url = f"http://{host}:{settings.port}"
+    issuer = Issuer(TrackingCredentials(database), sealer.seal, sealer.open, SystemClock(), url)
+
+    def of(spec: ReplicaSpec) -> Mapping[str, str]:
+        secret = resolve(spec.environment_vars)
+        if settings.tracking.start == "off":
+            return secret
+        told = {**spec.environment_vars, **secret}
+        return {**issuer.variables(spec.deployment_key, spec.endpoint_id, told), **secret}
+
+    return of
+
+
+def _secrets_fd(settings: Settings) -> int:
+    """Memory that holds the settings which are never written to a file, for the child."""
+    fd = os.memfd_create("secrets")
+    os.write(fd, json.dumps(settings.secrets()).encode())
+    return fd

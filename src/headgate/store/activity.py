@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from headgate.store import tables
+from headgate.store import tables, tracking_credentials
 from headgate.store.database import Database
 
 _D = tables.demands
@@ -86,3 +86,4 @@ class Activity:
             old = _L.c.reported_at < reported_before_ms
             connection.execute(sa.delete(_L).where(sa.or_(_L.c.deployment_key.in_(gone), old)))
             connection.execute(sa.delete(_D).where(_D.c.deployment_key.not_in(live_keys)))
+            tracking_credentials.prune_within(connection, live_keys)

@@ -15,11 +15,12 @@ from headgate.store import (
     registry_tables,
     secret_tables,
     tables,
+    tracking_tables,
 )
 from headgate.store.database import Database
 
 # Importing them adds their tables to the one metadata.
-EVERY = (tables, registry_tables, identity_tables, oauth_tables, grant_tables, secret_tables, audit_tables)
+EVERY = (tables, registry_tables, identity_tables, oauth_tables, grant_tables, secret_tables, audit_tables, tracking_tables)
 metadata = tables.metadata
 
 FOLDER = Path(__file__).parent / "migrations"

@@ -16,7 +16,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from headgate.tracking.artifact_repository import ArtifactFiles
+from headgate.tracking.store_uri import SCHEMA, needs_schema
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +94,15 @@ def _prepare_store(store_uri: str) -> None:
     draft.replace(file)
 
 
+def _make_schema(store_uri: str) -> None:
+    engine = sa.create_engine(store_uri)
+    try:
+        with engine.begin() as connection:
+            connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+    finally:
+        engine.dispose()
+
+
 def _is_current(store_uri: str) -> bool:
     from mlflow.store.db import utils
 
@@ -107,6 +119,8 @@ def _is_current(store_uri: str) -> bool:
 def _upgrade(store_uri: str) -> None:
     from mlflow.store.db import utils
 
+    if needs_schema(store_uri):
+        _make_schema(store_uri)
     engine = utils.create_sqlalchemy_engine_with_retry(store_uri)
     try:
         if utils._all_tables_exist(engine):

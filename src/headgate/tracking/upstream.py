@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from headgate import errors
 from headgate.tracking.child import PREFIX, Child
@@ -22,6 +23,7 @@ _CONNECTIONS = 64
 _CONNECT_S = 5.0
 _WAIT_FOR_CONNECTION_S = 30.0
 _IDLE_S = 30.0
+_PATH_SAFE = "/:@!$&'()*+,;=-._~"
 _AWAY = "The tracking server went away while it worked on this request. Try again."
 _SOON = {"retry-after": "1"}
 # Of one connection (RFC 9110), of the way between two hosts, or ours to say.
@@ -56,6 +58,11 @@ class Answered:
     status: int
     headers: list[Header]
     _response: httpx.Response
+
+    @property
+    def length(self) -> bytes | None:
+        """Of the body, if the child said so."""
+        return dict(self._response.headers.raw).get(b"content-length")
 
     def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes."""
@@ -100,9 +107,8 @@ class Upstream:
 
         client = self._connected()
         path = asked.path if asked.path.startswith(PREFIX) else PREFIX + asked.path
-        url = httpx.URL("http://localhost").copy_with(
-            raw_path=path.encode() + (b"?" + asked.query if asked.query else b"")
-        )
+        target = quote(path, safe=_PATH_SAFE).encode() + (b"?" + asked.query if asked.query else b"")
+        url = httpx.URL("http://localhost").copy_with(raw_path=target)
         content = asked.body if asked.body or not isinstance(asked.body, bytes) else None
         headers = [*forwarded(asked.headers), (b"accept-encoding", b"identity")]
         try:

@@ -9,7 +9,8 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.routing import Match, Route
+from fastapi.routing import APIRoute
+from starlette.routing import Match
 from starlette.types import Scope
 
 from headgate import errors
@@ -38,7 +39,7 @@ def routes(store: ArtifactStore, signer: UrlSigner) -> APIRouter:
     _add_file_routes(router, store)
     _add_directory_routes(router, store)
     for kind in ("upload", "download"):
-        router.routes.append(_UrlRoute(kind, signer))
+        _add_url_route(router, kind, signer)
     return router
 
 
@@ -146,22 +147,31 @@ def _entry(folder: str, entry: Any) -> dict[str, Any]:
     return {**shown, "last_modified": entry.modified_at_ms}
 
 
-class _UrlRoute(Route):
-    """`POST /api/2.0/fs/create-{upload,download}-url` for artifacts: databricks-sdk names the path in the query. Others are not ours."""
-
-    def __init__(self, kind: str, signer: UrlSigner) -> None:
-        method = {"upload": "PUT", "download": "GET"}[kind]
-
-        async def make_url(request: Request) -> Response:
-            require_workspace(request.state.principal)
-            file = locations.of_files_path(request.query_params["path"].removeprefix(FILES_ROOT))
-            base = base_url(request.app.state.dependencies, request)
-            return JSONResponse({"url": signer.url(base, method, files_path(file)), "headers": []})
-
-        super().__init__(f"/api/2.0/fs/create-{kind}-url", make_url, methods=["POST"], include_in_schema=False)
+class _UrlRoute(APIRoute):
+    """Only for artifacts: databricks-sdk names the path in the query. Other paths are not ours."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child = super().matches(scope)
         if match is Match.FULL and FILES_ROOT not in Request(scope).query_params.get("path", ""):
             return Match.NONE, {}
         return match if match is Match.FULL else Match.NONE, child
+
+
+def _add_url_route(router: APIRouter, kind: str, signer: UrlSigner) -> None:
+    method = {"upload": "PUT", "download": "GET"}[kind]
+
+    async def make_url(request: Request, path: str) -> JSONResponse:
+        """A URL for one artifact."""
+        file = locations.of_files_path(path.removeprefix(FILES_ROOT))
+        base = base_url(request.app.state.dependencies, request)
+        return JSONResponse({"url": signer.url(base, method, files_path(file)), "headers": []})
+
+    url = f"/api/2.0/fs/create-{kind}-url"
+    router.add_api_route(
+        url,
+        make_url,
+        methods=["POST"],
+        include_in_schema=False,
+        name=f"artifact_{kind}_url",
+        route_class_override=_UrlRoute,
+    )

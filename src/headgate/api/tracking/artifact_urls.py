@@ -120,11 +120,23 @@ def _add_trace_routes(router: APIRouter, to: _Signing) -> None:
 
 async def trace_root(tracking: Tracking, trace_id: str) -> Artifact:
     """Where a trace's spans lie. Raises ResourceDoesNotExist."""
-    answered = await _ask(tracking, f"/api/3.0/mlflow/traces/{quote(trace_id, safe='')}")
-    info = answered["trace"]["trace_info"]
+    info = await _trace_info(tracking, trace_id)
     location = info.get("tags", {}).get("mlflow.artifactLocation")
-    experiment = info["trace_location"]["mlflow_experiment"]["experiment_id"]
-    return locations.of_uri(location) if location else locations.checked(experiment, f"{trace_id}/artifacts")
+    return locations.of_uri(location) if location else locations.checked(_experiment(info), f"{trace_id}/artifacts")
+
+
+async def experiment_of_trace(tracking: Tracking, trace_id: str) -> str:
+    """The id of the experiment a trace is of. Raises ResourceDoesNotExist."""
+    return _experiment(await _trace_info(tracking, trace_id))
+
+
+async def _trace_info(tracking: Tracking, trace_id: str) -> Any:
+    answered = await _ask(tracking, f"/api/3.0/mlflow/traces/{quote(trace_id, safe='')}")
+    return answered["trace"]["trace_info"]
+
+
+def _experiment(info: Any) -> str:
+    return str(info["trace_location"]["mlflow_experiment"]["experiment_id"])
 
 
 async def _ask(tracking: Tracking, path_and_query: str) -> Any:

@@ -49,7 +49,8 @@ def require_workspace(caller: Principal) -> None:
 
 def check_open(method: str, path: str, routes: tuple[rules.Route, ...]) -> None:
     """Raises EndpointNotFound and MethodNotAllowed."""
-    allowed = rules.methods(path, routes)
+    strange = any(part in (".", "..") for part in path.split("/"))
+    allowed = frozenset() if strange else rules.methods(path, routes)
     if not allowed:
         # MLflow's clients fall back to an older route on exactly this.
         raise errors.EndpointNotFound(f"No API found for '{method} {path}'.")

@@ -53,10 +53,14 @@ def routes(tracking: Tracking, session_of: SessionOf = nobody) -> APIRouter:
             body = rewriting.checked_body(path.rpartition("api/")[2].split("/mlflow/", 1)[1], body, caller.user_name)
         return await forward(tracking, request, f"{path}/" if path == child.PREFIX else path, body)
 
+    async def link(request: Request) -> Response:
+        """Links that clients print: `/ml/experiments/1` for `databricks`, `/#/experiments/1` for `http://…`."""
+        rest = request.scope["path"].removeprefix("/ml").strip("/")
+        return RedirectResponse(f"{child.PREFIX}/#/{quote(rest)}" if rest else f"{child.PREFIX}/", 302)
+
     async def version(request: Request) -> Response:
         require_workspace(_authenticated(request, session_of))
-        tracking.require()
-        return PlainTextResponse(importlib.metadata.version("mlflow"))
+        return PlainTextResponse(mlflow_version(tracking))
 
     async def spans(request: Request) -> Response:
         require_workspace(_authenticated(request, session_of))
@@ -64,9 +68,17 @@ def routes(tracking: Tracking, session_of: SessionOf = nobody) -> APIRouter:
 
     router.add_route(child.PREFIX, page, methods=["GET"], include_in_schema=False)
     router.add_route(child.PREFIX + "/{path:path}", page, methods=_METHODS, include_in_schema=False)
+    for path in ("/", "/ml", "/ml/{path:path}"):
+        router.add_route(path, link, methods=["GET"], include_in_schema=False)
     router.add_route("/version", version, methods=["GET"], include_in_schema=False)
     router.add_route("/v1/traces", spans, methods=["POST"], include_in_schema=False)
     return router
+
+
+def mlflow_version(tracking: Tracking) -> str:
+    """Of the child; its clients choose by it how they send traces. Raises NotSupported."""
+    tracking.require()
+    return importlib.metadata.version("mlflow")
 
 
 def _caller(request: Request, session_of: SessionOf) -> Principal | None:

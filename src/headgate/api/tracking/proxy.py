@@ -65,6 +65,8 @@ def streamed(answered: Answered, *, proxied: bool = False) -> Response:
         pieces = rewriting.to_proxied(pieces)
     response = StreamingResponse(pieces, answered.status, background=BackgroundTask(answered.close))
     response.raw_headers = [*answered.headers]
+    if answered.length is not None and not proxied:
+        response.raw_headers.append((b"content-length", answered.length))
     return response
 
 

@@ -1,0 +1,87 @@
+"""A door of its own for served models that write traces, in front of the application: whoever shows one of their credentials gets no further.
+
+Raw ASGI. What may be asked for is in `tracking.tracing_rules`; everything without such a credential passes untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from fastapi import Request, Response
+from fastapi.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from headgate import errors
+from headgate.api import error_bodies
+from headgate.api.tracking import artifact_files
+from headgate.api.tracking.artifact_store import ArtifactStore
+from headgate.api.tracking.artifact_urls import experiment_of_trace
+from headgate.api.tracking.pages import mlflow_version
+from headgate.api.tracking.proxy import Tracking, body_of, forward
+from headgate.store.tracking_credentials import Deployed
+from headgate.tracking import credentials, locations, tracing_rules
+from headgate.tracking.credentials import Holders
+
+logger = logging.getLogger(__name__)
+
+_MARK = f"Bearer {credentials.PREFIX}".encode()
+
+
+class TraceDoor:
+    """`app` with that door in front."""
+
+    def __init__(self, app: ASGIApp, tracking: Tracking, store: ArtifactStore, holders: Holders) -> None:
+        self._app = app
+        self._tracking = tracking
+        self._store = store
+        self._holders = holders
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token = _token(scope) if scope["type"] == "http" else None
+        if token is None:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request, token)
+        except errors.HeadgateError as error:
+            if error.http_status in (401, 403):
+                logger.warning("a served model's credential was refused: %s %s", request.method, scope["path"])
+            response = error_bodies.response(error)
+        except Exception:
+            logger.exception("a served model's trace could not be taken: %s %s", request.method, scope["path"])
+            response = error_bodies.response(
+                errors.InternalError("The trace could not be taken; the server's log says why.")
+            )
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, token: str) -> Response:
+        deployed = await asyncio.to_thread(self._holders.of, token)
+        if deployed is None:
+            raise errors.Unauthenticated("This credential of a served model is not good any more.")
+        path: str = request.scope["path"]
+        allowed = tracing_rules.allowed(request.method, path, request.headers, deployed.experiment_id)
+        if path == "/version":
+            return PlainTextResponse(mlflow_version(self._tracking))
+        if path.startswith(tracing_rules.ARTIFACTS):
+            file = locations.of_path(path.removeprefix(tracing_rules.ARTIFACTS))
+            await artifact_files.receive(request, self._store, file)
+            return Response("{}", media_type="application/json")
+        body = await body_of(request, self._tracking.body_bytes)
+        if allowed.needs_body:
+            tracing_rules.check_body(body, deployed.experiment_id)
+        if allowed.trace_id is not None:
+            await self._check_trace(allowed.trace_id, deployed)
+        return await forward(self._tracking, request, path, body)
+
+    async def _check_trace(self, trace_id: str, deployed: Deployed) -> None:
+        if await experiment_of_trace(self._tracking, trace_id) != deployed.experiment_id:
+            raise tracing_rules.refused(deployed.experiment_id)
+
+
+def _token(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"authorization" and value.startswith(_MARK):
+            return str(value[len(b"Bearer ") :].decode("latin-1"))
+    return None
