@@ -130,6 +130,8 @@ def _retry_after_s(answer: requests.Response) -> float | None:
 
 
 def _parse(answer: requests.Response) -> Any:
+    if answer.status_code == 204:
+        return {}
     try:
         return answer.json()
     except ValueError as error:

@@ -70,7 +70,10 @@ def _token(client: Client) -> Finding:
         return Finding(Verdict.broken, error.line(), "set DATABRICKS_TOKEN to a token of this server")
     except CliError as error:
         return Finding(Verdict.broken, error.line(), "look at the server's log")
-    return Finding(Verdict.ok, f"belongs to {me.get('userName', 'an unnamed user')}")
+    groups = ", ".join(str(group.get("display")) for group in me.get("groups", []))
+    return Finding(
+        Verdict.ok, f"belongs to {me.get('userName', 'an unnamed user')}" + (f", of {groups}" if groups else "")
+    )
 
 
 def _print_rows(rows: list[Row]) -> None:

@@ -13,6 +13,7 @@ import typer
 
 import headgate
 from headgate.cli import doctor, endpoints, logs, models, queries, serve
+from headgate.cli.identity import groups, service_principals, tokens, users
 from headgate.cli.printing import note
 from headgate.cli.problems import CliError
 from headgate.cli.session import register
@@ -26,6 +27,10 @@ app = typer.Typer(
 app.add_typer(serve.group)
 app.add_typer(endpoints.group, name="serving-endpoints")
 app.add_typer(models.group, name="models")
+app.add_typer(users.group, name="users")
+app.add_typer(groups.group, name="groups")
+app.add_typer(service_principals.group, name="service-principals")
+app.add_typer(tokens.group, name="tokens")
 register(app, "doctor")(doctor.doctor)
 
 GROUPS = (endpoints, queries, logs, models)  # importing queries and logs added their commands to endpoints.group

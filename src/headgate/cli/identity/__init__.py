@@ -1,0 +1,1 @@
+"""`headgate users|groups|service-principals|tokens …`."""
