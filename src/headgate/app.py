@@ -79,6 +79,7 @@ async def _serve_public(role: Role) -> None:
     from headgate import web
     from headgate.access import bootstrap, sealing
     from headgate.access.attempts import Attempts
+    from headgate.access.oauth import server as oauth
     from headgate.access.principals import Authenticator
     from headgate.access.tokens import LastUses
     from headgate.notices import Listener
@@ -91,21 +92,24 @@ async def _serve_public(role: Role) -> None:
     counted = Metrics(settings.sockets / "metrics", name)
     sealer = sealing.open_sealer(settings)
     follower = web.follower(database, counted, name)
-    authenticator = Authenticator(bootstrap.token_hash_key(database, sealer), follower.now, SystemClock())
-    workspace = bootstrap.workspace_id(database)
+    key, workspace, clock = bootstrap.token_hash_key(database, sealer), bootstrap.workspace_id(database), SystemClock()
+    place = oauth.Place(settings, database, sealer, clock, workspace, key)
+    verified = oauth.verification(place)
+    authenticator = Authenticator(key, follower.now, clock, verified.tokens.verify)
     shared = web.Shared(
         settings, database, authenticator, counted, workspace, name, sealer, follower, Attempts(counted=counted),
-        role.lifeline_fd,
+        web.authorization_server(place, verified, authenticator, follower), role.lifeline_fd,
     )  # fmt: skip
     gateway = web.gateway(shared)
 
     def hear(topic: str) -> None:
         gateway.hint(topic)
         follower.hint(topic)
+        verified.trust.hint(topic)
 
     listener = Listener(settings.sockets, f"{name}.sock", hear)
     last_uses = LastUses(authenticator.last_uses, Identities(database).note_use)
-    following = [asyncio.create_task(follower.run()), asyncio.create_task(last_uses.run())]
+    following = [asyncio.create_task(one.run()) for one in (follower, verified.trust, last_uses)]
     server = web.http_server(web.front(shared, gateway), gateway, settings)
     stop = _stop_signal(role)
 
@@ -132,6 +136,7 @@ async def _serve_public(role: Role) -> None:
 
 def run_control(role: Role) -> None:
     """The control loop."""
+    from headgate import tracked
     from headgate.access import sealing
     from headgate.access.secrets import Vault
     from headgate.control import loop
@@ -153,7 +158,8 @@ def run_control(role: Role) -> None:
         if settings.storage.url:
             describe = Lookup(describe, clock)
         registry.recover()
-        vault = Vault(Secrets(database), sealing.open_sealer(settings), clock)
+        sealer = sealing.open_sealer(settings)
+        vault = Vault(Secrets(database), sealer, clock)
         ports = loop.Ports(
             database=database,
             runtime=runtime,
@@ -161,7 +167,7 @@ def run_control(role: Role) -> None:
             settings=settings,
             clock=clock,
             run_dir=settings.sockets,
-            secret_vars=lambda spec: vault.resolve(spec.environment_vars),
+            secret_vars=tracked.secret_vars(settings, database, sealer, vault.resolve),
             counted=Metrics(settings.sockets / "metrics", "control"),
             usage=runtime.usage,
         )

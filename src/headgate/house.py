@@ -6,6 +6,7 @@ Stays in memory as long as the house stands, so it imports little: the store is 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import http.client
 import json
 import logging
@@ -78,7 +79,8 @@ def run(settings: Settings) -> int:
         public = _listen(settings)
         lifeline = os.pipe()
         house_of = _House(
-            _write_settings(settings),
+            # With the port there is, which 0 asked for: replicas are told where they write traces.
+            _write_settings(dataclasses.replace(settings, port=public.port)),
             lifeline[0],
             public.socket.fileno(),
             _secret_key_fd(settings),
@@ -152,6 +154,7 @@ def _prepare(settings: Settings) -> dict[str, object]:
     """The fields of a `_Token`, or `refusal`: why this database is not served."""
     # A third of a second and 30 MB that the supervisor would never use again.
     from headgate.access import bootstrap, sealing, secret_key
+    from headgate.access.oauth import server as oauth
     from headgate.clock import SystemClock
     from headgate.notices import Announcer
     from headgate.store import schema
@@ -163,8 +166,9 @@ def _prepare(settings: Settings) -> dict[str, object]:
         sealer = secret_key.ensure(database, settings)
     except sealing.UnusableKey as problem:
         return {"refusal": str(problem)}
-    bootstrap.workspace_id(database)
-    token = bootstrap.ensure_administrator(database, settings, sealer, SystemClock())
+    workspace_id, clock = bootstrap.workspace_id(database), SystemClock()
+    token = bootstrap.ensure_administrator(database, settings, sealer, clock)
+    oauth.prepare(oauth.Place(settings, database, sealer, clock, workspace_id))
     database.close()
     return {"value": token.value, "made_now": token.made_now}
 

@@ -19,12 +19,16 @@ from headgate.access import sealing
 from headgate.access.attempts import Attempts
 from headgate.access.directory import DirectorySource, Follower
 from headgate.access.model_rights import ModelRights
+from headgate.access.oauth import server as oauth_server
+from headgate.access.oauth.server import AuthorizationServer
 from headgate.access.principals import Authenticator
+from headgate.access.rights import Rights
 from headgate.access.secrets import Vault
 from headgate.api import unity_catalog
 from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
 from headgate.api.model_registry import files, mlflow_registry
+from headgate.api.oauth import families as oauth_families
 from headgate.api.tracking import families as tracking_families
 from headgate.clock import SystemClock
 from headgate.gateway import http
@@ -65,6 +69,7 @@ class Shared:
     sealer: sealing.Sealer
     follower: Follower
     attempts: Attempts
+    oauth: AuthorizationServer
     lifeline_fd: int = -1
     """Ends what this process starts when the house ends."""
 
@@ -76,6 +81,15 @@ def follower(database: Database, counted: Metrics, server_id: str) -> Follower:
     made = Follower(DirectorySource(identities.revision, identities.read, report), counted)
     made.refresh()
     return made
+
+
+def authorization_server(
+    place: oauth_server.Place, verified: oauth_server.Verification, authenticator: Authenticator, follower: Follower
+) -> AuthorizationServer:
+    """What issues tokens and logs people in."""
+    level = Rights(Grants(place.database)).endpoint_level
+    others = oauth_server.Others(authenticator, follower.now, follower.refresh, level)
+    return oauth_server.build(place, verified, others)
 
 
 def gateway(shared: Shared) -> Gateway:
@@ -129,13 +143,18 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
         payload_bytes=settings.limits.payload_bytes,
     )
     tracking = tracked.tracking(settings, shared.lifeline_fd)
-    tracked_families = tracking_families.closed(tracking, tracked.artifacts(settings), signer)
-    tracked_open = tracking_families.opened(tracking, tracked.artifacts(settings), signer)
+    artifacts = tracked.artifacts(settings)
+    tracked_families = tracking_families.closed(tracking, artifacts, signer)
+    session_of = shared.oauth.sessions.principal_of
+    tracked_open = tracking_families.opened(tracking, artifacts, signer, session_of)
     families = [mlflow_registry.routes(registry), unity_catalog.routes(registry)]
     # Before the registry's files, whose paths include those of artifacts.
     families += [*tracked_families, files.routes(registry, model_rights, signer)]
-    app = create_app(dependencies, families, [*tracked_open, files.signed_routes(registry, signer)])
-    return Front(data_plane, app, shared.counted)
+    families += oauth_families.closed(shared.oauth)
+    open_families = [*tracked_open, files.signed_routes(registry, signer), *oauth_families.opened(shared.oauth)]
+    app = create_app(dependencies, families, open_families)
+    door = tracked.trace_door(app, tracking, database, artifacts, shared.follower.now)
+    return Front(data_plane, door, shared.counted)
 
 
 class _Server(uvicorn.Server):

@@ -22,11 +22,14 @@ from headgate import errors
 from headgate.access import bootstrap
 from headgate.access.directory import DirectorySource, Follower
 from headgate.access.model_rights import ModelRights
+from headgate.access.oauth import server as oauth_server
 from headgate.access.principals import Authenticator
+from headgate.access.rights import Rights
 from headgate.access.sealing import Keyring, Sealer
 from headgate.access.secrets import Vault
 from headgate.api.app import create_app
 from headgate.api.dependencies import ApiDependencies
+from headgate.api.oauth import families as oauth_families
 from headgate.clock import SystemClock
 from headgate.domain.environment import EnvironmentSpec, ModelDescription
 from headgate.settings import Settings
@@ -111,13 +114,23 @@ class ApiHouse:
         self.service_logs: dict[tuple[str, str], str] = {}
         self.build_logs: dict[str, str] = {}
         families = {key: changes.pop(key, ()) for key in ("families", "open_families")}
-        self.app = create_app(self._dependencies(**changes), **families)
+        dependencies = self._dependencies(changes.pop("settings", settings), **changes)
+        closed = [*families["families"], *oauth_families.closed(self.oauth)]
+        opened = [*families["open_families"], *oauth_families.opened(self.oauth)]
+        self.app = create_app(dependencies, closed, opened)
 
-    def _dependencies(self, **changes: Any) -> ApiDependencies:
+    def _dependencies(self, settings: Settings, **changes: Any) -> ApiDependencies:
         follower = Follower(DirectorySource(self.identities.revision, self.identities.read))
+        clock = changes.get("clock") or SystemClock()
         key = bootstrap.token_hash_key(self.database, SEALER)
+        place = oauth_server.Place(settings, self.database, SEALER, clock, WORKSPACE_ID, key)
+        verified = oauth_server.verification(place)
+        authenticator = Authenticator(key, follower.refresh, clock, verified.tokens.verify)
+        level = Rights(Grants(self.database)).endpoint_level
+        others = oauth_server.Others(authenticator, follower.refresh, follower.refresh, level)
+        self.oauth = oauth_server.build(place, verified, others)
         known = {
-            "authenticator": Authenticator(key, follower.refresh, SystemClock()),
+            "authenticator": authenticator,
             "directory": follower.refresh,
             "identities": self.identities,
             "endpoints": self.endpoints,

@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from headgate import errors
+from headgate.access.oauth.refusals import Refusal
 
 _SHOWN = 3
 
@@ -25,6 +26,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.HeadgateError, _answer_ours)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(Refusal, _answer_refusal)
 
 
 def response(error: errors.HeadgateError) -> JSONResponse:
@@ -35,6 +37,13 @@ def response(error: errors.HeadgateError) -> JSONResponse:
 async def _answer_ours(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.HeadgateError)
     return response(error)
+
+
+async def _answer_refusal(_request: Request, error: Exception) -> JSONResponse:
+    """What the authorization server refuses has OAuth's own shape."""
+    assert isinstance(error, Refusal)
+    challenge = {"WWW-Authenticate": 'Basic realm="headgate"'} if error.status == 401 else {}
+    return JSONResponse(error.body(), error.status, headers={"Cache-Control": "no-store", **challenge})
 
 
 async def _answer_invalid(_request: Request, error: Exception) -> JSONResponse:

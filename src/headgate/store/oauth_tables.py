@@ -12,6 +12,11 @@ def _principal() -> sa.Column[str]:
     return sa.Column("principal_id", sa.ForeignKey("identities.id", ondelete="CASCADE"), nullable=False, index=True)
 
 
+def _origin() -> sa.Column[str]:
+    # Keyed hash of the access token that somebody logged in with, which it does not outlive; empty: with a provider.
+    return sa.Column("origin", sa.String(64), nullable=False)
+
+
 signing_keys = sa.Table(
     "signing_keys",
     metadata,
@@ -53,6 +58,7 @@ authorization_codes = sa.Table(
     sa.Column("redirect_uri", sa.Text, nullable=False),
     sa.Column("challenge", sa.String(128), nullable=False),
     sa.Column("scope", sa.Text, nullable=False),
+    _origin(),
     sa.Column("expires_at", sa.BigInteger, nullable=False),
 )
 
@@ -63,6 +69,7 @@ refresh_tokens = sa.Table(
     _principal(),
     sa.Column("client_id", sa.String(256), nullable=False),
     sa.Column("scope", sa.Text, nullable=False),
+    _origin(),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("expires_at", sa.BigInteger, nullable=False),
 )

@@ -26,6 +26,8 @@ class AuthorizationCode:
     """S256 of the verifier that the client kept."""
     scope: str
     expires_at_ms: int
+    origin: str = ""
+    """Keyed hash of the access token that its person logged in with; empty: they logged in with a provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class RefreshToken:
     scope: str
     created_at_ms: int
     expires_at_ms: int
+    origin: str = ""
+    """As of the code it was got with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class Logins:
                     challenge=code.challenge,
                     scope=code.scope,
                     expires_at=code.expires_at_ms,
+                    origin=code.origin,
                 )
             )
 
@@ -82,8 +87,9 @@ class Logins:
             if row is None or not connection.execute(sa.delete(_C).where(_C.c.digest == digest)).rowcount:
                 return None
         return AuthorizationCode(
-            row.digest, row.principal_id, row.client_id, row.redirect_uri, row.challenge, row.scope, row.expires_at
-        )
+            row.digest, row.principal_id, row.client_id, row.redirect_uri, row.challenge, row.scope, row.expires_at,
+            row.origin,
+        )  # fmt: skip
 
     def add_refresh_token(self, token: RefreshToken) -> None:
         """A new refresh token. Expired ones are forgotten."""
@@ -97,6 +103,7 @@ class Logins:
                     scope=token.scope,
                     created_at=token.created_at_ms,
                     expires_at=token.expires_at_ms,
+                    origin=token.origin,
                 )
             )
 
@@ -106,7 +113,9 @@ class Logins:
             row = connection.execute(sa.select(_R).where(_R.c.digest == digest)).first()
         if row is None:
             return None
-        return RefreshToken(row.digest, row.principal_id, row.client_id, row.scope, row.created_at, row.expires_at)
+        return RefreshToken(
+            row.digest, row.principal_id, row.client_id, row.scope, row.created_at, row.expires_at, row.origin
+        )
 
     def forget_refresh_tokens(self, principal_id: str) -> None:
         """None of theirs is good any more."""

@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.Column("redirect_uri", sa.Text(), nullable=False),
         sa.Column("challenge", sa.String(length=128), nullable=False),
         sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("origin", sa.String(length=64), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
     )
     _of_a_principal(
@@ -57,6 +58,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("client_id", sa.String(length=256), nullable=False),
         sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("origin", sa.String(length=64), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
     )

@@ -1,0 +1,1 @@
+"""What clients ask an authorization server: discovery, tokens, logins, and the secrets and keys behind them."""
