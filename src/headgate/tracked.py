@@ -8,25 +8,23 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from starlette.types import ASGIApp
 
 from headgate.access.directory import Directory
-from headgate.access.sealing import Sealer
 from headgate.api.tracking.artifact_store import ArtifactStore
 from headgate.api.tracking.proxy import Tracking
 from headgate.api.tracking.trace_door import TraceDoor
 from headgate.clock import SystemClock
 from headgate.registry import storages
 from headgate.registry.storage import Storage
-from headgate.replicas.runtime import ReplicaSpec
 from headgate.settings import Settings
 from headgate.store.database import Database
 from headgate.store.tracking_credentials import TrackingCredentials
 from headgate.tracking import child
 from headgate.tracking.child import Child, Program
-from headgate.tracking.credentials import Holders, Issuer
+from headgate.tracking.credentials import Holders
 from headgate.tracking.store_uri import store_uri
 from headgate.tracking.upstream import Upstream
 
@@ -75,24 +73,6 @@ def trace_door(
 
     holders = Holders(TrackingCredentials(shared_database), may_track, SystemClock())
     return TraceDoor(app, way, ArtifactStore(storage), holders)
-
-
-def secret_vars(
-    settings: Settings, database: Database, sealer: Sealer, resolve: Callable[[Mapping[str, str]], Mapping[str, str]]
-) -> Callable[[ReplicaSpec], Mapping[str, str]]:
-    """`control.loop.Ports.secret_vars`: what `resolve` finds of secrets, and what a replica traces with."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-    url = f"http://{host}:{settings.port}"
-    issuer = Issuer(TrackingCredentials(database), sealer.seal, sealer.open, SystemClock(), url)
-
-    def of(spec: ReplicaSpec) -> Mapping[str, str]:
-        secret = resolve(spec.environment_vars)
-        if settings.tracking.start == "off":
-            return secret
-        told = {**spec.environment_vars, **secret}
-        return {**issuer.variables(spec.deployment_key, spec.endpoint_id, told), **secret}
-
-    return of
 
 
 def _secrets_fd(settings: Settings) -> int:
