@@ -136,7 +136,7 @@ async def _serve_public(role: Role) -> None:
 
 def run_control(role: Role) -> None:
     """The control loop."""
-    from headgate import tracked
+    from headgate import traced
     from headgate.access import sealing
     from headgate.access.secrets import Vault
     from headgate.control import loop
@@ -167,7 +167,7 @@ def run_control(role: Role) -> None:
             settings=settings,
             clock=clock,
             run_dir=settings.sockets,
-            secret_vars=tracked.secret_vars(settings, database, sealer, vault.resolve),
+            secret_vars=traced.secret_vars(settings, database, sealer, vault.resolve),
             counted=Metrics(settings.sockets / "metrics", "control"),
             usage=runtime.usage,
         )
