@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import headgate
-from headgate.cli import doctor, endpoints, logs, models, queries, serve
+from headgate.cli import doctor, endpoints, logs, models, queries, secrets, serve
 from headgate.cli.identity import groups, service_principals, tokens, users
 from headgate.cli.printing import note
 from headgate.cli.problems import CliError
@@ -31,6 +31,7 @@ app.add_typer(users.group, name="users")
 app.add_typer(groups.group, name="groups")
 app.add_typer(service_principals.group, name="service-principals")
 app.add_typer(tokens.group, name="tokens")
+app.add_typer(secrets.group, name="secrets")
 register(app, "doctor")(doctor.doctor)
 
 GROUPS = (endpoints, queries, logs, models)  # importing queries and logs added their commands to endpoints.group
