@@ -65,9 +65,16 @@ class ModelRights:
 
     def require_to_grant(self, caller: Principal, securable: Securable) -> None:
         """What it takes to change grants: to own it or something around it, or MANAGE. Raises as `require`."""
-        if securable == THE_METASTORE and not caller.admin:
-            raise errors.PermissionDenied("Only an administrator can change what is granted on the metastore.")
+        if securable == THE_METASTORE:
+            if not caller.admin:
+                raise errors.PermissionDenied("Only an administrator can change what is granted on the metastore.")
+            return
         self.standing(caller, securable).require(MANAGE)
+
+    def require_existing(self, securable: Securable) -> None:
+        """What `standing` does not say: that there is one. Raises ResourceDoesNotExist."""
+        if securable != THE_METASTORE and self._access.levels([securable], ())[0].owner_id is None:
+            raise absent(securable)
 
     def require_upload(self, caller: Principal, version: ModelVersion) -> None:
         """To add files to a version and to complete it: to have made it, to own the model, or MANAGE. Raises as `require`."""

@@ -22,7 +22,7 @@ from headgate.api import (
 from headgate.api.dependencies import ApiDependencies
 from headgate.api.door import Door
 from headgate.api.identity import scim, tokens
-from headgate.api.permissions import endpoint_creator, endpoint_permissions
+from headgate.api.permissions import catalog_grants, endpoint_creator, endpoint_permissions
 from headgate.wire.error_body import ErrorBody
 
 OPENAPI_PATH = "/api/2.0/openapi.json"
@@ -70,6 +70,7 @@ def _families() -> list[APIRouter]:
         endpoint_openapi.routes(),
         endpoint_permissions.routes(),
         endpoint_creator.routes(),
+        catalog_grants.routes(),
         secrets.routes(),
         scim.routes(),
         tokens.routes(),

@@ -91,6 +91,23 @@ Caller = Annotated[Principal, Depends(_caller)]
 """A handler's parameter of this type is who calls; the door has authenticated it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request, for handlers with many parameters of their own."""
+
+    dependencies: ApiDependencies
+    caller: Principal
+    request: Request
+
+
+async def _visit(request: Request) -> Visit:
+    return Visit(await _given(request), await _caller(request), request)
+
+
+Visiting = Annotated[Visit, Depends(_visit)]
+"""A handler's parameter of this type is all of these."""
+
+
 def base_url(dependencies: ApiDependencies, request: Request) -> str:
     """Scheme and host clients reach us under, without a slash at the end."""
     return (dependencies.external_url or str(request.base_url)).rstrip("/")

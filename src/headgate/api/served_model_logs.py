@@ -9,7 +9,7 @@ import dataclasses
 
 from fastapi import APIRouter
 
-from headgate.api.dependencies import ApiDependencies, Caller, Given
+from headgate.api.dependencies import ApiDependencies, Visiting
 from headgate.api.serving_endpoints import PREFIX, find
 from headgate.domain.endpoint import Endpoint, Generation, ServedEntity
 from headgate.domain.grants import CAN_MANAGE
@@ -27,20 +27,18 @@ def routes() -> APIRouter:
     return router
 
 
-def logs(
-    name: str, served_model_name: str, dependencies: Given, caller: Caller, config_version: int | None = None
-) -> Logs:
+def logs(name: str, served_model_name: str, visit: Visiting, config_version: int | None = None) -> Logs:
     """What the processes of a served entity wrote, of all its versions that share its name."""
-    endpoint = find(dependencies, caller, name, CAN_MANAGE)
+    dependencies = visit.dependencies
+    endpoint = find(dependencies, visit.caller, name, CAN_MANAGE)
     _, entity = _deployed(dependencies, endpoint, served_model_name, config_version)
     return Logs(logs=dependencies.service_logs(endpoint.id, entity.name))
 
 
-def build_logs(
-    name: str, served_model_name: str, dependencies: Given, caller: Caller, config_version: int | None = None
-) -> Logs:
+def build_logs(name: str, served_model_name: str, visit: Visiting, config_version: int | None = None) -> Logs:
     """How the environment of a served entity was built."""
-    endpoint = find(dependencies, caller, name, CAN_MANAGE)
+    dependencies = visit.dependencies
+    endpoint = find(dependencies, visit.caller, name, CAN_MANAGE)
     generation, entity = _deployed(dependencies, endpoint, served_model_name, config_version)
     environment = dependencies.describe(entity.entity_name, entity.entity_version).environment
     keys = [environment.key]

@@ -91,3 +91,8 @@ class EffectiveAssignment(BaseModel):
 class EffectiveAssignments(BaseModel):
     privilege_assignments: list[EffectiveAssignment]
     next_page_token: str | None = None
+
+
+class ListedEffectiveAssignments(BaseModel):
+    effective_privilege_assignments: list[EffectiveAssignment]
+    next_page_token: str | None = None

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
 from headgate import errors
 from headgate.access import naming, rights
 from headgate.access.directory import Directory
 from headgate.access.principals import Principal
 from headgate.api import in_force
-from headgate.api.dependencies import ApiDependencies, Caller, Given
+from headgate.api.dependencies import ApiDependencies, Caller, Given, Visit, Visiting
 from headgate.api.serving_endpoints import find
 from headgate.domain import endpoint_rules
 from headgate.domain.endpoint import Endpoint
@@ -62,24 +62,24 @@ def get_permission_levels(endpoint_id: str, dependencies: Given, caller: Caller)
     return PermissionLevels(permission_levels=levels)
 
 
-def set_permissions(
-    endpoint_id: str, body: AccessControlList, request: Request, dependencies: Given, caller: Caller
-) -> ObjectPermissions:
+def set_permissions(endpoint_id: str, body: AccessControlList, visit: Visiting) -> ObjectPermissions:
     """Replace all grants on an endpoint; a caller who is no administrator keeps CAN_MANAGE. Takes CAN_MANAGE."""
-    endpoint = _find(dependencies, caller, endpoint_id, CAN_MANAGE)
-    request.state.audit_object = endpoint.name
-    wanted = _wanted(dependencies.directory(), body)
-    return _changed(dependencies, caller, endpoint, lambda _: wanted)
+    endpoint = _managed(visit, endpoint_id)
+    wanted = _wanted(visit.dependencies.directory(), body)
+    return _changed(visit, endpoint, lambda _: wanted)
 
 
-def update_permissions(
-    endpoint_id: str, body: AccessControlList, request: Request, dependencies: Given, caller: Caller
-) -> ObjectPermissions:
+def update_permissions(endpoint_id: str, body: AccessControlList, visit: Visiting) -> ObjectPermissions:
     """Give those named their new level and leave the others theirs. Takes CAN_MANAGE."""
-    endpoint = _find(dependencies, caller, endpoint_id, CAN_MANAGE)
-    request.state.audit_object = endpoint.name
-    wanted = _wanted(dependencies.directory(), body)
-    return _changed(dependencies, caller, endpoint, lambda held: {**held, **wanted})
+    endpoint = _managed(visit, endpoint_id)
+    wanted = _wanted(visit.dependencies.directory(), body)
+    return _changed(visit, endpoint, lambda held: {**held, **wanted})
+
+
+def _managed(visit: Visit, endpoint_id: str) -> Endpoint:
+    endpoint = _find(visit.dependencies, visit.caller, endpoint_id, CAN_MANAGE)
+    visit.request.state.audit_object = endpoint.name
+    return endpoint
 
 
 def _find(dependencies: ApiDependencies, caller: Principal, endpoint_id: str, wanted: str) -> Endpoint:
@@ -139,20 +139,17 @@ def _grantee(directory: Directory, control: AccessControl) -> Identity:
 
 
 def _changed(
-    dependencies: ApiDependencies,
-    caller: Principal,
-    endpoint: Endpoint,
-    change: Callable[[Mapping[str, str]], Mapping[str, str]],
+    visit: Visit, endpoint: Endpoint, change: Callable[[Mapping[str, str]], Mapping[str, str]]
 ) -> ObjectPermissions:
     """Writes what becomes of the levels (grantee -> level), and waits until it is in force."""
 
     def rewritten(held: Held) -> Mapping[str, list[str]]:
         after = dict(change({grantee: most(levels) or CAN_VIEW for grantee, levels in held.items()}))
-        return {grantee: [level] for grantee, level in _with_caller(caller, after).items()}
+        return {grantee: [level] for grantee, level in _with_caller(visit.caller, after).items()}
 
-    held = dependencies.grants.rewrite(_securable(endpoint), rewritten)
-    in_force.wait_until_routed(dependencies)
-    return _shown(dependencies, endpoint, held)
+    held = visit.dependencies.grants.rewrite(_securable(endpoint), rewritten)
+    in_force.wait_until_routed(visit.dependencies)
+    return _shown(visit.dependencies, endpoint, held)
 
 
 def _with_caller(caller: Principal, levels: dict[str, str]) -> dict[str, str]:

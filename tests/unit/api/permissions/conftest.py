@@ -11,12 +11,23 @@ import pytest
 from tests.fakes import callers
 from tests.fakes.api_house import TOKEN, Answer, ApiHouse
 
+from headgate.api import unity_catalog
+from headgate.clock import SystemClock
+from headgate.registry.local_disk import LocalDisk
+from headgate.registry.models import Registry
+from headgate.store import schema
+from headgate.store.database import Database
+
 
 class House(ApiHouse):
     """Callers by name; `bot` is a service principal."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+        (folder / "models").mkdir()
+        database = Database(f"sqlite:///{folder / 'headgate.db'}")
+        schema.upgrade(database)  # with the built-in catalog and what is granted on it
+        registry = Registry(database, LocalDisk(folder / "models"), SystemClock())
+        super().__init__(folder, families=[unity_catalog.routes(registry)])
         team = callers.group(self.as_admin, "team")
         people = [callers.user(self.as_admin, name, [team] if name == "quinn" else []) for name in _PEOPLE]
         self.bot = callers.service_principal(self.as_admin, "Robot")
@@ -28,9 +39,9 @@ class House(ApiHouse):
         self._tokens[name] = made.token
         return made
 
-    def by(self, who: str, method: str, path: str, body: Any = None) -> Answer:
+    def by(self, who: str, method: str, path: str, body: Any = None, query: str = "") -> Answer:
         """One request of somebody's."""
-        return self.request(method, path, body, token=self._tokens[who])
+        return self.request(method, path, body, token=self._tokens[who], query=query)
 
 
 _PEOPLE = ("mara", "quinn", "vera", "sam")
