@@ -38,3 +38,17 @@ def test_a_server_that_stopped_and_those_gone_without_a_word_are_forgotten(datab
     assert servers.slowest_revision(NOW) == 1
     servers.prune(NOW + 2)
     assert servers.slowest_revision(NOW) == 2
+
+
+def test_the_slowest_directory_counts_and_one_that_is_not_known_yet_is_the_slowest(database: Database) -> None:
+    servers = Servers(database)
+    assert servers.slowest_identity(NOW) is None
+    assert not servers.report_identity("server-0", 7), "it has no row yet"
+    servers.report("server-0", 1, NOW)
+    assert servers.slowest_identity(NOW) == -1
+    assert servers.report_identity("server-0", 7)
+    servers.report("server-1", 1, NOW)
+    servers.report_identity("server-1", 6)
+    assert servers.slowest_identity(NOW) == 6
+    servers.report("server-0", 2, NOW + FRESH_MS + 1)
+    assert servers.slowest_identity(NOW + FRESH_MS + 1) == 7, "only who was seen lately counts"
