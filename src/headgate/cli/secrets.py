@@ -28,7 +28,9 @@ Key = Annotated[str, typer.Argument(metavar="KEY", help="Key of the secret.")]
 Principal = Annotated[
     str, typer.Argument(metavar="PRINCIPAL", help="User name, group name, or a service principal's application id.")
 ]
-Permission = Annotated[str, typer.Argument(metavar="READ|WRITE|MANAGE", help="Each includes those before it.")]
+Permission = Annotated[
+    str, typer.Argument(metavar="PERMISSION", help="READ, WRITE or MANAGE; each includes those before it.")
+]
 
 
 @register(group, "create-scope")
