@@ -141,7 +141,7 @@ def run_control(role: Role) -> None:
     from headgate.access.secrets import Vault
     from headgate.control import loop
     from headgate.control.lookup import Lookup
-    from headgate.registry import storages
+    from headgate.registry import recovery, storages
     from headgate.registry.models import Registry
     from headgate.replicas.client import AgentClient
     from headgate.store.database import Database
@@ -155,9 +155,11 @@ def run_control(role: Role) -> None:
         runtime = AgentClient(settings.sockets / "agent.sock")
         registry = Registry(database, storages.open_storage(settings, storages.MODELS, clock), clock)
         describe = storages.describing(settings, registry)
-        if settings.storage.url:
+        if settings.storage.url:  # which may be away: nobody waits for it
             describe = Lookup(describe, clock)
-        registry.recover()
+            recovery.begin(registry.recover)
+        else:
+            registry.recover()
         sealer = sealing.open_sealer(settings)
         vault = Vault(Secrets(database), sealer, clock)
         ports = loop.Ports(

@@ -11,17 +11,31 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from headgate.settings import StorageSettings
 
 _DEADLINE_S = 60.0
+_PROGRAM = """
+import signal, sys
+from moto.server import ThreadedMotoServer
+port = int(sys.argv[1])
+server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+server.start()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGUSR2})
+while True:  # goes away on one signal, comes back with all it had on the other
+    if signal.sigwait({signal.SIGUSR1, signal.SIGUSR2}) == signal.SIGUSR1:
+        server.stop()
+    else:
+        server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+        server.start()
+"""
 
 
 @dataclass
 class S3Server:
-    """The server. `pause` makes it as good as away; what it holds is in its memory."""
+    """The server. What it holds is in its memory."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -53,6 +67,17 @@ class S3Server:
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
+        """Meanwhile nobody can connect."""
+        self.process.send_signal(signal.SIGUSR1)
+        _until(lambda: not _answers(self), "the S3 server went away")
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGUSR2)
+            _until(lambda: _answers(self), "the S3 server came back")
+
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
         """Meanwhile nobody is answered."""
         self.process.send_signal(signal.SIGSTOP)
         try:
@@ -68,21 +93,25 @@ def s3_server() -> Iterator[S3Server]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        [sys.executable, "-c", _PROGRAM, str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     server = S3Server(process, port)
     try:
-        deadline = time.monotonic() + _DEADLINE_S
-        while not _answers(server):
-            assert process.poll() is None and time.monotonic() < deadline, "the S3 server did not start"
-            time.sleep(0.05)
+        _until(lambda: _answers(server), "the S3 server started")
         yield server
     finally:
         process.send_signal(signal.SIGCONT)
         process.kill()
         process.wait()
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        time.sleep(0.02)
 
 
 def _answers(server: S3Server) -> bool:

@@ -1,0 +1,91 @@
+"""A house whose model files lie in an object storage: deployed from there, restarted without its copies, serving while it is away."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from tests.fakes.s3_server import S3Server, s3_server
+from tests.scenario.conftest import FAST, register
+from tests.scenario.house import House, entity, until
+from tests.scenario.load import SteadyLoad
+
+pytestmark = pytest.mark.scenario
+BODY = {"dataframe_split": {"columns": ["a", "b", "c"], "data": [[1.0, 0.0, 0.0]]}}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def remote(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    storage = server.settings("team/headgate")
+    settings = {
+        "HEADGATE_STORAGE_URL": storage.url,
+        "HEADGATE_STORAGE_ENDPOINT_URL": storage.endpoint_url,
+        "HEADGATE_STORAGE_REGION": storage.region,
+        "HEADGATE_STORAGE_ACCESS_KEY_ID": storage.access_key_id,
+        "HEADGATE_STORAGE_SECRET_ACCESS_KEY": "hush-hush-storage",
+        "HEADGATE_STORAGE_ALLOW_HTTP": "true",
+        "HEADGATE_ENVIRONMENTS_MODE": "local",
+    }
+    with House(tmp_path_factory.mktemp("remote") / "data", **FAST | settings) as made:
+        register(made, "versioned")
+        made.create("remote", entity("versioned"))
+        yield made
+
+
+def test_a_model_is_served_from_there_and_nothing_of_it_is_kept_but_a_copy(remote: House) -> None:
+    assert remote.predict("remote", BODY).json == {"predictions": ["one"]}
+    assert not (remote.data_dir / "models").exists()
+    assert len(list((remote.data_dir / "copies" / "models").rglob("MLmodel"))) == 1
+
+
+def test_a_restarted_house_without_copies_fetches_again_what_it_serves(remote: House) -> None:
+    assert remote.stop() == 0
+    shutil.rmtree(remote.data_dir / "copies")
+    remote.start()
+    assert remote.predict("remote", BODY, timeout_s=120).json == {"predictions": ["one"]}
+
+
+def test_requests_go_on_and_replicas_are_replaced_while_the_storage_is_away(remote: House, server: S3Server) -> None:
+    until(lambda: remote.replica_pids(), "a replica lives")
+    with SteadyLoad(remote.port, "remote", BODY, connections=2) as load, server.away():
+        load.more(200)
+        [control] = remote.pids("control")
+        remote.kill(control)
+        until(lambda: remote.pids("control"), "control is back")
+        load.more(200)
+    assert load.failures == [] and load.cut == 0 and load.refused == 0, load
+    with server.away():
+        remote.kill(remote.replica_pids()[0])
+        assert remote.predict("remote", BODY, timeout_s=120).json == {"predictions": ["one"]}
+
+
+def test_what_cannot_be_fetched_fails_with_a_reason_and_is_deployed_once_the_storage_is_back(
+    remote: House, server: S3Server
+) -> None:
+    remote.api("PUT", "/remote/config", {"served_entities": [entity("versioned", "2")]})
+    updated = remote.settled("remote", "NOT_UPDATING", "UPDATE_FAILED")
+    assert updated["state"]["config_update"] == "NOT_UPDATING", updated
+    assert remote.predict("remote", BODY).json == {"predictions": ["two"]}
+    remote.api("POST", "/remote/config:stop")
+    shutil.rmtree(remote.data_dir / "copies" / "models")
+    with server.away():
+        remote.api("POST", "/remote/config:start")
+        failed = remote.settled("remote", "UPDATE_FAILED", timeout_s=290)
+        assert "the model's files could not be fetched" in str(failed["pending_config"]), failed
+    remote.api("PUT", "/remote/config", {"served_entities": [entity("versioned", "2")]})
+    assert remote.settled("remote")["state"]["ready"] == "READY"
+    assert remote.predict("remote", BODY).json == {"predictions": ["two"]}
+
+
+def test_the_storages_secret_is_written_nowhere(remote: House) -> None:
+    for folder in (remote.data_dir, remote.data_dir.parent):
+        for file in folder.rglob("*"):
+            if file.is_file() and not file.is_symlink():
+                assert b"hush-hush-storage" not in file.read_bytes(), file
