@@ -21,6 +21,7 @@ from headgate.tracking import locations
 EXPERIMENT_HEADER = "x-mlflow-experiment-id"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
 _OPEN = (("GET", "/version"), ("GET", "/api/3.0/mlflow/server-info"))
+_EXPERIMENT = "/api/2.0/mlflow/experiments/get"
 _CREATE = ("/api/2.0/mlflow/traces", "/api/3.0/mlflow/traces")
 _CHANGE = re.compile(r"/api/[23]\.0/mlflow/traces/([0-9A-Za-z_-]+)(?:/tags)?")
 
@@ -35,11 +36,25 @@ class Allowed:
     """It may pass if this trace is of the experiment."""
 
 
-def allowed(method: str, path: str, headers: Mapping[str, str], experiment_id: str) -> Allowed:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """As much of one as decides."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    """Names in lower case, or a mapping that does not mind."""
+    query: Mapping[str, str]
+
+
+def allowed(request: Request, experiment_id: str) -> Allowed:
     """Raises PermissionDenied."""
+    method, path = request.method, request.path
     if (method, path) in _OPEN:
         return Allowed()
-    if (method, path) == ("POST", "/v1/traces") and headers.get(EXPERIMENT_HEADER) == experiment_id:
+    if (method, path) == ("GET", _EXPERIMENT) and request.query.get("experiment_id") == experiment_id:
+        return Allowed()
+    if (method, path) == ("POST", "/v1/traces") and request.headers.get(EXPERIMENT_HEADER) == experiment_id:
         return Allowed()
     if method == "POST" and path in _CREATE:
         return Allowed(needs_body=True)
@@ -58,7 +73,7 @@ def check_body(body: bytes, experiment_id: str) -> None:
         sent = json.loads(body)
     except ValueError as error:
         raise errors.BadRequest("The request body is not valid JSON.") from error
-    if _experiment(sent) != experiment_id:
+    if _experiment_of(sent) != experiment_id:
         raise refused(experiment_id)
 
 
@@ -69,7 +84,7 @@ def refused(experiment_id: str) -> errors.PermissionDenied:
     )
 
 
-def _experiment(sent: Any) -> Any:
+def _experiment_of(sent: Any) -> Any:
     if not isinstance(sent, dict):
         return None
     if "trace" not in sent:

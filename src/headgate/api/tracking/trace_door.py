@@ -61,7 +61,8 @@ class TraceDoor:
         if deployed is None:
             raise errors.Unauthenticated("This credential of a served model is not good any more.")
         path: str = request.scope["path"]
-        allowed = tracing_rules.allowed(request.method, path, request.headers, deployed.experiment_id)
+        asked = tracing_rules.Request(request.method, path, request.headers, request.query_params)
+        allowed = tracing_rules.allowed(asked, deployed.experiment_id)
         if path == "/version":
             return PlainTextResponse(mlflow_version(self._tracking))
         if path.startswith(tracing_rules.ARTIFACTS):
