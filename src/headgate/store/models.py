@@ -58,6 +58,8 @@ class Models:
                 namespace_rows.make_within(connection, missing_namespaces)
                 namespace_rows.held_within(connection, f"{model.name.catalog}.{model.name.schema}")
                 connection.execute(sa.insert(_M).values(row))
+                # A grant that met the deletion of an earlier model of this name is not one on this model.
+                grants.replace_within(connection, model.name.securable, {})
         except sa.exc.IntegrityError as error:
             raise taken(model.name.securable) from error
 

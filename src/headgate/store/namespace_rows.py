@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from headgate.domain.model_privileges import absent
 from headgate.domain.namespace import Namespace, namespace_securable
 from headgate.domain.registered_model import Stamp
-from headgate.store import registry_tables
+from headgate.store import grants, registry_tables
 
 _S = registry_tables.namespaces
 
@@ -24,6 +24,8 @@ def make_within(connection: sa.Connection, wanted: Sequence[Namespace]) -> int:
             try:
                 with connection.begin_nested():
                     connection.execute(sa.insert(_S).values(_row(namespace)))
+                    # A grant that met the deletion of an earlier one of this name is not one on this.
+                    grants.replace_within(connection, namespace.securable, {})
                 made += 1
             except sa.exc.IntegrityError:
                 continue  # a rival made it just now

@@ -263,3 +263,12 @@ def test_a_catalog_made_by_several_first_models_at_once_is_made_once(database: D
     assert outcomes == [None] * 6
     assert [one.full_name for one in Namespaces(database).search(catalog="new", limit=10)] == ["new.place"]
     assert len(Models(database).search(Page(10), catalog="new")) == 6
+
+
+def test_a_grant_that_outlived_what_it_was_on_is_not_one_on_what_comes_after(database: Database) -> None:
+    for kind, name in ((CATALOG, "shop"), (SCHEMA, "shop.buyers"), (MODEL, "shop.buyers.churn")):
+        grant(database, kind, name)
+    made(database, "shop", "shop.buyers")
+    model(database, "shop.buyers.churn")
+    for kind, name in ((CATALOG, "shop"), (SCHEMA, "shop.buyers"), (MODEL, "shop.buyers.churn")):
+        assert granted(database, kind, name) == {}
