@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tests.unit.control.machine import Machine
@@ -15,6 +15,7 @@ from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outco
 from headgate.domain.environment import ModelDescription
 from headgate.domain.replica import Replica, ReplicaState
 from headgate.domain.routing import EndpointRoute
+from headgate.replicas.runtime import ReplicaSpec
 from headgate.settings import LimitSettings, ReplicaSettings, ScalingSettings, Settings
 from headgate.store import routing, tables
 from headgate.store.activity import Activity, Load
@@ -56,6 +57,7 @@ class House:
         self.replicas = Replicas(self.database)
         self.activity = Activity(self.database)
         self.gone: set[str] = set()
+        self.secret_vars: Callable[[ReplicaSpec], Mapping[str, str]] = lambda spec: {}
         self._numbers = itertools.count()
         self.control = self.new_control()
 
@@ -73,6 +75,7 @@ class House:
             run_dir=self.folder,
             counted=Metrics(self.folder, "control"),
             cores=2,
+            secret_vars=lambda spec: self.secret_vars(spec),
             new_id=lambda: f"r{next(self._numbers)}",
         )
         self.control = Control(ports)
