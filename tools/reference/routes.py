@@ -14,6 +14,7 @@ from tools.reference.markdown import page as make_page
 
 from headgate.api import app as api
 from headgate.api.model_registry import files, mlflow_registry
+from headgate.api.oauth import families as oauth
 from headgate.api.tracking import families as tracking
 
 INTRODUCTION = """All on the one public port. Every route works with and without a slash at its end; an unknown one is answered 404
@@ -32,12 +33,19 @@ class Route:
     works: bool = True
 
 
-# The gateway matches the first two by hand (tests/docs holds them against its docstring); its front answers the others.
+# The gateway matches the first three by hand (tests/docs holds them against its docstring); its front answers the others.
 INVOCATIONS = "/serving-endpoints/{name}/invocations"
 SERVED_MODEL_INVOCATIONS = "/serving-endpoints/{name}/served-models/{served_model_name}/invocations"
+ROUTE_OPTIMIZED_INVOCATIONS = "/{workspace_id}/serving-endpoints/{name}/invocations"
 DATA_PLANE = (
     Route("POST", INVOCATIONS, "Inference", "Query an endpoint; traffic is split as its config says."),
     Route("POST", SERVED_MODEL_INVOCATIONS, "Inference", "Query one served entity, whatever the split."),
+    Route(
+        "POST",
+        ROUTE_OPTIMIZED_INVOCATIONS,
+        "Inference",
+        "The same where an endpoint that is route optimized says it is.",
+    ),
     Route("GET", "/health", "Operation", "200 when requests can be served."),
     Route("GET", "/metrics", "Operation", "Metrics of the whole server, see metrics.md."),
 )
@@ -56,6 +64,10 @@ def page() -> str:
     return make_page("Routes", INTRODUCTION, *parts)
 
 
+_PAGES = "Login"
+"""Pages for people work, although our document of the API does not have them."""
+
+
 @functools.cache
 def all_routes() -> tuple[Route, ...]:
     return (*DATA_PLANE, *_api_routes())
@@ -70,7 +82,8 @@ def shape(path: str) -> str:
 def application() -> Any:
     """The REST application, composed of everything it can have."""
     closed = [_given_nobody(mlflow_registry.routes), *_given_nobody(tracking.closed), _given_nobody(files.routes)]
-    opened = [*_given_nobody(tracking.opened), _given_nobody(files.signed_routes)]
+    opened = [*_given_nobody(tracking.opened), _given_nobody(files.signed_routes), *_given_nobody(oauth.opened)]
+    closed += _given_nobody(oauth.closed)
     return api.create_app(cast(Any, _Nobody()), closed, opened)
 
 
@@ -83,7 +96,7 @@ def _api_routes() -> Iterator[Route]:
         family = str(route.tags[0]).capitalize() if route.tags else "Other"
         summary = (route.endpoint.__doc__ or "").strip().split("\n")[0]
         for method in sorted(route.methods - {"HEAD"}):
-            yield Route(method, route.path, family, summary, works=route.include_in_schema)
+            yield Route(method, route.path, family, summary, works=route.include_in_schema or family == _PAGES)
 
 
 class _Nobody:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import uuid
 from collections.abc import Callable
@@ -61,7 +62,7 @@ class ApiDependencies:
     """To be asked before a credential is refused."""
     gpu_available: bool = False
     external_url: str = ""
-    """Base URL clients reach us under; empty: the one the request came to."""
+    """Base URL clients reach us under; empty: the one the request came to, which a handler finds here."""
     payload_bytes: int = 16 * 1024**2
     """Longest request body, files aside."""
     may_serve: Callable[[Principal, str], None] = _anybody
@@ -78,7 +79,10 @@ class ApiDependencies:
 
 
 async def _given(request: Request) -> ApiDependencies:
-    return cast(ApiDependencies, request.app.state.dependencies)
+    dependencies = cast(ApiDependencies, request.app.state.dependencies)
+    if dependencies.external_url:
+        return dependencies
+    return dataclasses.replace(dependencies, external_url=str(request.base_url).rstrip("/"))
 
 
 async def _caller(request: Request) -> Principal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from headgate.access.oauth import authorization_details
 from headgate.domain import state
 from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outcome
 from headgate.domain.replica import Replica
@@ -23,6 +24,17 @@ def detailed(endpoint: Endpoint, replicas: Iterable[Replica], level: str) -> sho
         email_notifications=_plain(endpoint.email_notifications),
         telemetry_config=_plain(endpoint.telemetry_config),
     )
+
+
+def with_data_plane(found: shown.Endpoint, workspace_url: str) -> shown.Endpoint:
+    """The same with where an endpoint that is route optimized is queried. `workspace_url` ends in the workspace's id."""
+    url = f"{workspace_url}/serving-endpoints/{found.name}/invocations"
+    details = authorization_details.for_query(found.id)
+    found.endpoint_url = url
+    found.data_plane_info = shown.DataPlaneInfo(
+        query_info=shown.QueryInfo(endpoint_url=url, authorization_details=details)
+    )
+    return found
 
 
 def summary(endpoint: Endpoint) -> shown.EndpointSummary:

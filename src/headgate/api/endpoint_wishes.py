@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from headgate.access.principals import Principal
 from headgate.api.dependencies import ApiDependencies
 from headgate.domain import endpoint_rules, signature
-from headgate.domain.endpoint import EndpointConfig
+from headgate.domain.endpoint import Endpoint, EndpointConfig
 from headgate.domain.endpoint_rules import Author
 from headgate.domain.endpoint_wish import ConfigWish, EntityWish, RouteWish
 from headgate.errors import InvalidParameterValue
@@ -31,6 +31,24 @@ def deployable(
     endpoint_rules.check_config(wish, gpu_available=dependencies.gpu_available)
     versions = [_resolved(dependencies, caller, entity) for entity in wish.entities]
     return with_secrets(dependencies, caller, endpoint_rules.config(wish, versions, author))
+
+
+def check_shown_versions(body: given.ConfigInput, config: EndpointConfig, before: Endpoint | None) -> None:
+    """An answer that is sent back names an alias and the version it had. Raises InvalidParameterValue for one it never had here."""
+    generations = (before.serving, before.wanted) if before else ()
+    served = {
+        (entity.entity_name, entity.entity_version)
+        for generation in generations
+        if generation is not None
+        for entity in generation.config.served_entities
+    }
+    for wish, entity in zip(config_wish(body).entities, config.served_entities, strict=True):
+        shown = wish.shown_version
+        if shown not in (None, entity.entity_version) and (wish.entity_name, shown) not in served:
+            raise InvalidParameterValue(
+                f"Served entity {entity.name} follows the alias {entity.followed_alias}, which names version {entity.entity_version}, "
+                f"but entity_version is {shown}. Leave out followed_alias to serve version {shown} for good, or entity_version to follow."
+            )
 
 
 def with_secrets(dependencies: ApiDependencies, caller: Principal, config: EndpointConfig) -> EndpointConfig:
@@ -67,10 +85,6 @@ def config_wish(body: given.ConfigInput) -> ConfigWish:
 
 def check_create(body: given.CreateEndpoint) -> None:
     """Raises InvalidParameterValue for wishes beside the config that this server cannot fulfil."""
-    if body.route_optimized:
-        raise InvalidParameterValue(
-            "route_optimized is not supported: every request to this server already takes the direct path. Leave it out."
-        )
     if asks_for_something(body.ai_gateway):
         raise InvalidParameterValue("ai_gateway is not supported yet: its limits would not be enforced. Leave it out.")
     if asks_for_something(body.rate_limits):
@@ -117,7 +131,20 @@ def _wish(body: given.ServedEntityInput | given.ServedModelInput, model: str | N
             "Give workload_size, or min_provisioned_concurrency and max_provisioned_concurrency."
         )
     same = {name: getattr(body, name) for name in _SAME}
-    return EntityWish(model, version, environment_vars=body.environment_vars or {}, **same)
+    written, shown = _version(body.followed_alias, version)
+    return EntityWish(model, written, shown_version=shown, environment_vars=body.environment_vars or {}, **same)
+
+
+def _version(alias: str | None, version: str | None) -> tuple[str | None, str | None]:
+    """What is asked for, and the number beside the alias when an answer is sent back."""
+    if not alias:
+        return version, None
+    asked = f"@{alias.removeprefix('@')}"
+    if version is None or version.isdecimal():
+        return asked, version
+    if version != asked:
+        raise InvalidParameterValue(f"entity_version {version} and followed_alias {alias} contradict each other: give one of them.")
+    return asked, None
 
 
 def _route(body: given.RouteInput) -> RouteWish:

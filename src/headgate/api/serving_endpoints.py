@@ -67,10 +67,11 @@ def create(body: given.CreateEndpoint, request: Request, dependencies: Given, ca
         tags={tag.key: tag.value for tag in body.tags or ()},
         email_notifications=endpoint_wishes.written(body.email_notifications),
         telemetry_config=endpoint_rules.telemetry(telemetry),
+        route_optimized=bool(body.route_optimized),
         budget_policy_id=body.budget_policy_id,
     )
     dependencies.endpoints.create(endpoint, manager=caller.id)
-    return endpoint_shapes.detailed(endpoint, (), CAN_MANAGE)
+    return _located(dependencies, endpoint_shapes.detailed(endpoint, (), CAN_MANAGE))
 
 
 def show_all(dependencies: Given, caller: Caller) -> shown.EndpointList:
@@ -150,7 +151,15 @@ def seen(dependencies: ApiDependencies, caller: Principal, name: str, wanted: st
 def answer(dependencies: ApiDependencies, endpoint: Endpoint, level: str = CAN_MANAGE) -> shown.Endpoint:
     """An endpoint in full, with the states of its replicas. `level` is the caller's."""
     [current] = as_requests_see(dependencies, [endpoint])
-    return endpoint_shapes.detailed(current, dependencies.replicas.of_endpoint(endpoint.id), level)
+    rows = dependencies.replicas.of_endpoint(endpoint.id)
+    return _located(dependencies, endpoint_shapes.detailed(current, rows, level))
+
+
+def _located(dependencies: ApiDependencies, found: shown.Endpoint) -> shown.Endpoint:
+    if not found.route_optimized:
+        return found
+    workspace_url = f"{dependencies.external_url.rstrip('/')}/{dependencies.workspace_id}"
+    return endpoint_shapes.with_data_plane(found, workspace_url)
 
 
 def as_requests_see(dependencies: ApiDependencies, endpoints: Sequence[Endpoint]) -> list[Endpoint]:

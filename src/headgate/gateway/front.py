@@ -35,7 +35,7 @@ class Front:
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path = scope["path"]
-            if path.startswith("/serving-endpoints/"):
+            if path.startswith(("/serving-endpoints/", self._routes.prefix)):
                 await self._routes(scope, receive, send)
                 return
             if path == "/health":

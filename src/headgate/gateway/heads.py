@@ -46,13 +46,15 @@ class KnownHead:
 class Heads:
     """See the module."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str) -> None:
+        """`prefix` is `Routes.prefix`."""
+        self._prefix = prefix
         self.known: dict[bytes, KnownHead] = {}
         """By their bytes."""
 
     def read(self, url: bytes, fields: list[tuple[bytes, bytes]], parser: Parser) -> KnownHead | None:
         """The head that was just parsed; None when the request is not for `direct`."""
-        target = _target(url)
+        target = _target(url, self._prefix)
         if target is None or parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
             return None
         headers = dict(fields)
@@ -80,12 +82,14 @@ class Heads:
 
 
 @lru_cache(maxsize=1024)
-def _target(url: bytes) -> tuple[str, str | None] | None:
+def _target(url: bytes, prefix: str) -> tuple[str, str | None] | None:
     """Endpoint and served entity; None for what is not a plain path of an endpoint's."""
-    path = url.partition(b"?")[0]
-    if not path.startswith(b"/serving-endpoints/") or b"%" in path or b"#" in url or not url.isascii():
+    if b"#" in url or not url.isascii():
+        return None
+    path = routes.ordinary(url.partition(b"?")[0].decode("ascii"), prefix)
+    if not path.startswith("/serving-endpoints/") or "%" in path:
         return None
     try:
-        return routes.target("POST", path.decode("ascii"))
+        return routes.target("POST", path)
     except errors.HeadgateError:
         return None

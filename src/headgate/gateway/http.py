@@ -43,7 +43,7 @@ class Door:
 
     def __init__(self, routes: Routes) -> None:
         self.routes = routes
-        self.heads = Heads()
+        self.heads = Heads(routes.prefix)
         self.tail = b"\r\n%b: %b\r\ncontent-length: " % routes.workspace
         """Follows the request id in the head of every answer."""
         self._statuses: dict[int, bytes] = {}

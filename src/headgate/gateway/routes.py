@@ -2,7 +2,9 @@
 
     POST /serving-endpoints/{name}/invocations
     POST /serving-endpoints/{name}/served-models/{entity}/invocations
+    POST /{workspace_id}/serving-endpoints/{name}/invocations
 
+The last is where endpoints that are route optimized say they are; the first serves them as well.
 Takes any request, one task each, also from the middle of its way, where `direct` could not go on. The one place where the
 gateway's errors become HTTP.
 """
@@ -37,6 +39,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Receive, Send], Awaitable[None]]
 
+_ORDINARY = "/serving-endpoints/"
 _HOW = "Send requests as POST /serving-endpoints/{name}/invocations."
 
 
@@ -73,6 +76,8 @@ class Routes:
         self.attempts = needs.attempts
         self.payload_bytes = needs.limits.payload_bytes
         self.execution_s = needs.limits.execution_s
+        self.prefix = f"/{needs.workspace_id}{_ORDINARY}"
+        """What paths of our workspace begin with, whose rest is as after `/serving-endpoints/`."""
         self.workspace = (b"x-databricks-org-id", needs.workspace_id.encode())
         """A header of every answer."""
         self._counted = needs.counted
@@ -149,7 +154,7 @@ class Routes:
         """The reply to one request, whatever happens. Raises only ClientLeft and CancelledError."""
         call = None
         try:
-            head = _head(scope)
+            head = _head(scope, ordinary(scope["path"], self.prefix))
             arrived_s = self.clock.monotonic_s()
             call = Call(head, b"", 0, arrived_s, arrived_s + self.execution_s)
             call.address = address(scope)
@@ -232,10 +237,15 @@ def _whole(status: int, headers: Headers, body: bytes) -> Reply:
     return Reply(status, headers, Whole(body), len(body))
 
 
-def _head(scope: Mapping[str, Any]) -> Head:
+def ordinary(path: str, prefix: str) -> str:
+    """The path without the workspace that it names, if it begins with `prefix`."""
+    return path[len(prefix) - len(_ORDINARY) :] if path.startswith(prefix) else path
+
+
+def _head(scope: Mapping[str, Any], path: str) -> Head:
     """Raises EndpointNotFound, MethodNotAllowed."""
     headers = dict(scope["headers"])
-    endpoint_name, entity_name = target(scope["method"], scope["path"])
+    endpoint_name, entity_name = target(scope["method"], path)
     authorization = headers.get(b"authorization")
     return Head(
         method=scope["method"],

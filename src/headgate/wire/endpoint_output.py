@@ -26,6 +26,7 @@ class ServedEntity(_Answer):
     name: str
     entity_name: str
     entity_version: str
+    followed_alias: str | None = None
     workload_type: str
     scale_to_zero_enabled: bool
     workload_size: str | None = None
@@ -45,6 +46,7 @@ class ServedModel(_Answer):
     name: str
     model_name: str
     model_version: str
+    followed_alias: str | None = None
     workload_type: str
     scale_to_zero_enabled: bool
     workload_size: str | None = None
@@ -92,6 +94,17 @@ class Tags(_Answer):
     tags: list[Tag]
 
 
+class QueryInfo(_Answer):
+    """Where requests go directly, and what to ask a token for."""
+
+    endpoint_url: str
+    authorization_details: str
+
+
+class DataPlaneInfo(_Answer):
+    query_info: QueryInfo
+
+
 class Endpoint(_Answer):
     """An endpoint in full."""
 
@@ -108,6 +121,8 @@ class Endpoint(_Answer):
     tags: list[Tag]
     description: str
     route_optimized: bool
+    endpoint_url: str | None = None
+    data_plane_info: DataPlaneInfo | None = None
     permission_level: str
     email_notifications: dict[str, Any] | None = None
     telemetry_config: dict[str, Any] | None = None
@@ -118,12 +133,14 @@ class EntitySummary(_Answer):
     name: str
     entity_name: str
     entity_version: str
+    followed_alias: str | None = None
 
 
 class ModelSummary(_Answer):
     name: str
     model_name: str
     model_version: str
+    followed_alias: str | None = None
 
 
 class ConfigSummary(_Answer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 import time
 from collections.abc import Callable, Coroutine
@@ -14,7 +15,7 @@ from tests.contract.gateway.wire_client import DEADLINE_S, Response, WireClient,
 from tests.fakes.worker import Behaviour, FakeWorker, echo
 
 from headgate import errors
-from headgate.access.principals import Principal
+from headgate.access.principals import OAUTH, Principal
 from headgate.domain.routing import EndpointRoute, EntityRoute, ReplicaAddress, RoutingTable
 from headgate.gateway import http
 from headgate.gateway.plane import Gateway, GatewayDependencies
@@ -32,7 +33,7 @@ GUEST = Principal("2", "guest", admin=False, keys=frozenset({"2"}))
 """May see every endpoint and query none."""
 QUERIER = Principal("3", "quinn", admin=False, keys=frozenset({"3", "300"}))
 STRANGER = Principal("4", "sam", admin=False, keys=frozenset({"4"}))
-NARROW = Principal("3", "quinn", admin=False, keys=QUERIER.keys, endpoint_id="id-of-churn")
+NARROW = Principal("3", "quinn", admin=False, keys=QUERIER.keys, credential=OAUTH, endpoint_id="id-of-churn")
 """The querier with a token for one endpoint."""
 DOOR = "asgi"
 """How requests come in: `asgi`, to the app; `http`, as bytes. Set by the fixture `run`."""
@@ -45,6 +46,8 @@ def authenticate(authorization: str | None) -> Principal:
         "Bearer querier": QUERIER,
         "Bearer stranger": STRANGER,
         "Bearer narrow": NARROW,
+        "Bearer oauth": dataclasses.replace(QUERIER, credential=OAUTH),
+        "Bearer oauth-stranger": dataclasses.replace(STRANGER, credential=OAUTH),
     }
     if authorization not in known:
         raise errors.Unauthenticated("Invalid access token.")

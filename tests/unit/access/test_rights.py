@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from headgate import errors
 from headgate.access import rights
-from headgate.access.principals import Principal
+from headgate.access.principals import OAUTH, TOKEN, Principal
 from headgate.domain.grants import CAN_MANAGE, CAN_QUERY, CAN_VIEW, LEVELS
 from headgate.domain.routing import EndpointRoute
 
@@ -55,9 +57,17 @@ def test_a_token_for_one_endpoint_is_good_for_no_other(endpoint_id: str, good: b
     assert rights.may_query(caller, ROUTE) == good
 
 
-def test_a_token_for_one_endpoint_gives_no_more_than_its_owner_has() -> None:
-    caller = Principal("88", "vera", admin=False, keys=VIEWER.keys, endpoint_id=ROUTE.id)
-    assert not rights.may_query(caller, ROUTE)
+def test_a_token_for_one_endpoint_carries_the_permission_it_was_issued_for() -> None:
+    caller = Principal("88", "vera", admin=False, keys=VIEWER.keys, credential=OAUTH, endpoint_id=ROUTE.id)
+    assert rights.may_query(caller, ROUTE)
+
+
+@pytest.mark.parametrize(("credential", "good"), [(TOKEN, False), (OAUTH, True)])
+def test_a_route_optimized_endpoint_takes_oauth_only(credential: str, good: bool) -> None:
+    optimized = dataclasses.replace(ROUTE, route_optimized=True)
+    for caller in (ADMIN, BEN):
+        assert rights.may_query(dataclasses.replace(caller, credential=credential), optimized) == good
+    assert not rights.may_query(dataclasses.replace(STRANGER, credential=credential), optimized)
 
 
 def test_can_view_is_the_least() -> None:

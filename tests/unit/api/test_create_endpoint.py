@@ -142,7 +142,6 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
      "auto_capture_config is not supported yet"),
     ("gateway", {"ai_gateway": {"rate_limits": [{"calls": 1}]}}, "ai_gateway is not supported yet"),
     ("limits", {"rate_limits": [{"calls": 1}]}, "rate_limits are not supported yet"),
-    ("route optimized", {"route_optimized": True}, "route_optimized is not supported"),
     ("NUL in text", {"description": "a\x00b"}, "description: text cannot contain the NUL character"),
     ("half a character", {"tags": [{"key": "\ud800"}]}, "tags[0].key"),
     ("empty tag key", {"tags": [{"key": ""}]}, "tags[0].key"),

@@ -50,7 +50,7 @@ class Discovery:
 
 def routes(server: AuthorizationServer) -> APIRouter:
     """The family. AccountClients ask below their account's id."""
-    router, handlers = APIRouter(tags=["OAuth"]), Discovery(server)
+    router, handlers = APIRouter(tags=["authorization"]), Discovery(server)
     router.get("/oidc/.well-known/oauth-authorization-server")(handlers.authorization_server)
     router.get("/oidc/.well-known/openid-configuration", name="openid_configuration")(handlers.authorization_server)
     router.get(

@@ -53,7 +53,7 @@ class SigningKeys:
 
 def routes(server: AuthorizationServer) -> APIRouter:
     """The family."""
-    router, handlers = APIRouter(tags=["OAuth"]), SigningKeys(server)
+    router, handlers = APIRouter(tags=["authorization"]), SigningKeys(server)
     router.get(PATH, name="list_signing_keys")(handlers.show_all)
     router.post(f"{PATH}/rotate", name="rotate_signing_keys")(handlers.rotate)
     return router

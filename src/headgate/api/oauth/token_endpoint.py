@@ -57,7 +57,7 @@ class TokenEndpoint:
 
 def routes(server: AuthorizationServer) -> APIRouter:
     """The family."""
-    router = APIRouter(tags=["OAuth"])
+    router = APIRouter(tags=["authorization"])
     problem = {"model": RefusalBody, "description": "What was wrong and what to do, in OAuth's shape."}
     router.post("/oidc/v1/token", responses={"default": problem})(TokenEndpoint(server).token)
     return router
@@ -71,15 +71,14 @@ def address(request: Request) -> str:
 def _client(request: Request, form: Form) -> tuple[str, str]:
     """Id and secret. Raises Refusal when they come in two ways, or in none that is understood."""
     posted = form.get("client_id", ""), form.get("client_secret", "")
-    header = request.headers.get("authorization")
-    if header is None:
-        return posted
-    scheme, _, value = header.partition(" ")
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return posted  # some client sends the token it has along
     try:
         user, colon, password = base64.b64decode(value, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         user = colon = password = ""
-    if scheme.lower() != "basic" or not colon:
+    if not colon:
         raise invalid_client("The Authorization header must be HTTP Basic, of client id and client secret.")
     if posted[1] or posted[0] not in ("", user):
         raise invalid_request("Send the client's id and secret once: with HTTP Basic, or in the form.")

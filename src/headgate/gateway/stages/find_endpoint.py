@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from headgate import errors
-from headgate.access.principals import Principal
+from headgate.access.principals import TOKEN, Principal
 from headgate.access.rights import may_query, may_see
 from headgate.domain.routing import EndpointRoute, RoutingTable
 from headgate.gateway.call import Call
@@ -55,8 +55,14 @@ def find(table: RoutingTable, name: str, caller: Principal) -> EndpointRoute:
     route = table.endpoints.get(name, _NONE)
     if caller.endpoint_id is not None and caller.endpoint_id != route.id:
         raise errors.PermissionDenied("This token is good for one endpoint only, which is not the one it was sent to.")
-    if not may_see(caller, route) or route is _NONE:
+    if (caller.endpoint_id is None and not may_see(caller, route)) or route is _NONE:
         raise errors.EndpointNotFound(UNKNOWN)
+    if route.route_optimized and caller.credential == TOKEN:
+        raise errors.PermissionDenied(
+            f"Endpoint {name} is route optimized: it takes OAuth tokens only, and this is a personal access token. Use "
+            "`w.serving_endpoints_data_plane.query()` of databricks-sdk with a service principal's client id and secret, or get a "
+            "token from /oidc/v1/token."
+        )
     if not may_query(caller, route):
         raise errors.PermissionDenied(
             f"User {caller.user_name} does not have CAN QUERY on endpoint {name}. Ask somebody who can manage it."
