@@ -12,10 +12,11 @@ from typing import Annotated
 import typer
 
 import headgate
-from headgate.cli import doctor, endpoints, logs, models, queries, secrets, serve
+from headgate.cli import doctor, endpoints, logs, queries, secrets, serve
 from headgate.cli.identity import groups, service_principals, tokens, users
 from headgate.cli.printing import note
 from headgate.cli.problems import CliError
+from headgate.cli.registry import model_details, models, namespaces
 from headgate.cli.session import register
 
 app = typer.Typer(
@@ -27,6 +28,8 @@ app = typer.Typer(
 app.add_typer(serve.group)
 app.add_typer(endpoints.group, name="serving-endpoints")
 app.add_typer(models.group, name="models")
+app.add_typer(namespaces.catalogs, name="catalogs")
+app.add_typer(namespaces.schemas, name="schemas")
 app.add_typer(users.group, name="users")
 app.add_typer(groups.group, name="groups")
 app.add_typer(service_principals.group, name="service-principals")
@@ -34,7 +37,8 @@ app.add_typer(tokens.group, name="tokens")
 app.add_typer(secrets.group, name="secrets")
 register(app, "doctor")(doctor.doctor)
 
-GROUPS = (endpoints, queries, logs, models)  # importing queries and logs added their commands to endpoints.group
+# Importing these added their commands to the groups of others.
+GROUPS = (queries, logs, model_details)
 
 
 def _show_version(wanted: bool) -> None:
