@@ -96,8 +96,9 @@ async def _serve_public(role: Role) -> None:
     place = oauth.Place(settings, database, sealer, clock, workspace, key)
     verified = oauth.verification(place)
     authenticator = Authenticator(key, follower.now, clock, verified.tokens.verify)
+    attempts = Attempts(counted=counted, free=settings.limits.refusals_per_minute)
     shared = web.Shared(
-        settings, database, authenticator, counted, workspace, name, sealer, follower, Attempts(counted=counted),
+        settings, database, authenticator, counted, workspace, name, sealer, follower, attempts,
         web.authorization_server(place, verified, authenticator, follower), role.lifeline_fd,
     )  # fmt: skip
     gateway = web.gateway(shared)

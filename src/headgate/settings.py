@@ -110,6 +110,9 @@ class LimitSettings:
     """Requests that may wait for a free slot of one served entity in one server process; more are answered 429."""
     wake_deadline_s: float = 300.0
     """How long a request to a sleeping endpoint is held before it is answered 504."""
+    refusals_per_minute: int = 20
+    """Refused credentials of one client address that are answered at once. Further ones within the minute are answered later, so that
+    guessing is slow; 25 times as many of all addresses together as well. Good credentials are never delayed."""
     shutdown_s: float = 30.0
     """SIGTERM lets running requests finish for this long."""
 
@@ -199,6 +202,14 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """The log of every change and every refused access."""
+
+    retention_s: float = 365 * 86400.0
+    """Events older than this are deleted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set."""
 
@@ -231,6 +242,7 @@ class Settings:
     replicas: ReplicaSettings = field(default_factory=ReplicaSettings)
     scaling: ScalingSettings = field(default_factory=ScalingSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     oauth: OAuthSettings = field(default_factory=OAuthSettings)
     login: LoginSettings = field(default_factory=LoginSettings)

@@ -22,9 +22,9 @@ logger = logging.getLogger(__name__)
 
 WINDOW_S = 60.0
 FREE = 20
-"""Refusals of one address within the window that are answered at once: somebody's token has expired."""
-FREE_OF_ALL = 500
-"""The same of all addresses together."""
+"""Refusals of one address within the window that are answered at once, unless said otherwise: somebody's token has expired."""
+OF_ALL = 25
+"""So many times as much for all addresses together."""
 HOLD_S = 2.0
 """How long an answer is held back."""
 MOST_HELD = 64
@@ -49,12 +49,14 @@ class Attempts:
         self,
         clock: Clock | None = None,
         counted: Metrics | None = None,
+        free: int = FREE,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._clock = clock or SystemClock()
         self._counted = counted
         self.sleep = sleep
         """Holds an answer back for so many seconds."""
+        self._free = free
         self._of: OrderedDict[str, _Burst] = OrderedDict()
         """By address, the longest quiet first."""
         self._of_all = _Burst(self._clock.monotonic_s())
@@ -78,10 +80,10 @@ class Attempts:
         now_s = self._clock.monotonic_s()
         network = _network(address)
         one = self._burst(network, now_s)
-        if one.count <= FREE and self._of_all.count <= FREE_OF_ALL:
+        if one.count <= self._free and self._of_all.count <= OF_ALL * self._free:
             self._count("at_once")
             return 0.0
-        if one.count == FREE + 1 or self._of_all.count == FREE_OF_ALL + 1:
+        if one.count == self._free + 1 or self._of_all.count == OF_ALL * self._free + 1:
             self._tell(network, one)
         while self._held and self._held[0] <= now_s:
             self._held.popleft()
@@ -113,7 +115,7 @@ class Attempts:
         self._lines += 1
         if self._lines > _LINES:
             return
-        where, count = (network, one.count) if one.count > FREE else ("all addresses", self._of_all.count)
+        where, count = (network, one.count) if one.count > self._free else ("all addresses", self._of_all.count)
         logger.warning(
             "%d credentials from %s were refused within %d s: further answers are held back", count, where, WINDOW_S
         )

@@ -10,9 +10,10 @@ import pytest
 
 from headgate import errors
 from headgate.access import attempts as rules
-from headgate.access.attempts import FREE, FREE_OF_ALL, HOLD_S, MOST_HELD, WINDOW_S, Attempts
+from headgate.access.attempts import FREE, HOLD_S, MOST_HELD, OF_ALL, WINDOW_S, Attempts
 from headgate.telemetry.counting import Metrics
 
+FREE_OF_ALL = OF_ALL * FREE
 GUESS = "Bearer hgt_guess"
 
 
@@ -49,6 +50,10 @@ def refused(attempts: Attempts, address: str = "10.0.0.1", times: int = 1) -> li
 
 def test_a_few_refusals_are_answered_at_once_and_further_ones_later(attempts: Attempts) -> None:
     assert refused(attempts, times=FREE + 3) == [0.0] * FREE + [HOLD_S] * 3
+
+
+def test_how_many_are_answered_at_once_can_be_set(time: Time) -> None:
+    assert refused(Attempts(time, free=2), times=3) == [0.0, 0.0, HOLD_S]
 
 
 def test_other_addresses_are_none_the_worse_for_it(attempts: Attempts) -> None:
@@ -118,7 +123,7 @@ def test_memory_is_bounded_however_many_addresses_there_are(
     attempts: Attempts, monkeypatch: pytest.MonkeyPatch, time: Time
 ) -> None:
     monkeypatch.setattr(rules, "_ADDRESSES", 10)
-    monkeypatch.setattr(rules, "FREE_OF_ALL", 10**9)
+    monkeypatch.setattr(rules, "OF_ALL", 10**9)
     refused(attempts, "10.0.0.1", times=FREE + 1)
     for number in range(10):
         refused(attempts, f"10.0.1.{number}")
