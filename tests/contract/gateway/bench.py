@@ -15,6 +15,7 @@ from tests.contract.gateway.wire_client import DEADLINE_S, Response, WireClient,
 from tests.fakes.worker import Behaviour, FakeWorker, echo
 
 from headgate import errors
+from headgate.access.attempts import Attempts
 from headgate.access.principals import OAUTH, Principal
 from headgate.domain.routing import EndpointRoute, EntityRoute, ReplicaAddress, RoutingTable
 from headgate.gateway import http
@@ -130,6 +131,7 @@ class Bench:
             load_report_s=options.get("load_report_s", 0.01),
             workspace_id="1234567890123456",
             counted=self.counted,
+            attempts=options.get("attempts") or Attempts(),
             rng=options.get("rng", random.Random(7)),
         )
         self.gateway = Gateway(needs)
