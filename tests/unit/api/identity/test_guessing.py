@@ -1,4 +1,4 @@
-"""The REST door answers refused credentials later and later, and a good one at once; a narrow token opens nothing."""
+"""The REST door answers refused credentials later and later, and a good one at once."""
 
 from __future__ import annotations
 
