@@ -14,7 +14,7 @@ from headgate.domain.grants import CAN_MANAGE, CAN_QUERY
 QUERY = "query_inference_endpoint"
 MANAGE = "manage_inference_endpoint"
 
-_LEVELS = {QUERY: CAN_QUERY, MANAGE: CAN_MANAGE}
+_ACTIONS = (QUERY, MANAGE)
 _PATH = re.compile(r"/serving-endpoints/([0-9a-f]{32})")
 _LONGEST = 4096
 _HOW = (
@@ -60,8 +60,8 @@ def read(text: str) -> EndpointWish:
     if kind != ("workspace_permission", "serving-endpoints") or found is None:
         raise invalid_details(f"authorization_details must name one serving endpoint by its id. {_HOW}")
     actions = detail.get("actions")
-    if not isinstance(actions, list) or not actions or not all(action in _LEVELS for action in actions):
-        raise invalid_details(f"actions must be some of {', '.join(_LEVELS)}. {_HOW}")
+    if not isinstance(actions, list) or not actions or not all(action in _ACTIONS for action in actions):
+        raise invalid_details(f"actions must be some of {', '.join(_ACTIONS)}. {_HOW}")
     return EndpointWish(found[1], tuple(dict.fromkeys(actions)))
 
 

@@ -22,6 +22,7 @@ LONGEST_LIFE_S = 2 * 365 * 86400
 
 _PREFIX = "hgs_"
 _DURATION = re.compile(r"([0-9]{1,9})(\.[0-9]{1,9})?s")
+_ID = re.compile(r"[0-9a-f]{32}")
 _NOBODY = "0" * 64
 """Compared with when there is nothing to compare with, so that it takes as long."""
 
@@ -59,7 +60,8 @@ class Secrets:
 
     def delete(self, principal_id: str, secret_id: str) -> None:
         """No token is given for it any more. Raises ResourceDoesNotExist."""
-        self._store.delete(principal_id, secret_id)
+        # Not every database can even be asked for any text.
+        self._store.delete(principal_id, secret_id if _ID.fullmatch(secret_id) else "")
 
     def holder(self, directory: Callable[[], Directory], client_id: str, value: str) -> ServicePrincipal | None:
         """The active service principal of that application id, if the secret is one of its own; the same work whatever is wrong."""
