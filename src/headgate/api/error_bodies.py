@@ -34,9 +34,22 @@ def response(error: errors.HeadgateError) -> JSONResponse:
     return JSONResponse(error.body(), error.http_status, headers=error.headers)
 
 
-async def _answer_ours(_request: Request, error: Exception) -> JSONResponse:
+async def _answer_ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.HeadgateError)
+    if isinstance(error, errors.Unauthenticated):
+        error = await _held_back(request, error)
+    request.state.error = error  # for the audit log
     return response(error)
+
+
+async def _held_back(request: Request, refusal: errors.HeadgateError) -> errors.HeadgateError:
+    """For routes that authenticate by themselves, as the door does for all others."""
+    address = request.client.host if request.client else ""
+    try:
+        await request.app.state.dependencies.attempts.hold(request.headers.get("authorization"), address)
+    except errors.TooManyRequests as turned_away:
+        return turned_away
+    return refusal
 
 
 async def _answer_refusal(_request: Request, error: Exception) -> JSONResponse:
