@@ -51,7 +51,8 @@ def tracking(settings: Settings, lifeline_fd: int) -> Tracking:
         deadline_s=own.start_deadline_s,
     )
     upstream = Upstream(Child(program), own.answer_deadline_s)
-    return Tracking(upstream, enabled=own.start != "off", body_bytes=settings.limits.payload_bytes)
+    enabled, always = own.start != "off", own.start == "always"
+    return Tracking(upstream, enabled, always, settings.limits.payload_bytes)
 
 
 def run_child(settings: Settings, lifeline_fd: int) -> None:

@@ -98,6 +98,12 @@ class Child:
         """It did not answer: the next `ensure` looks."""
         self._alive = False
 
+    async def look(self) -> None:
+        """As `ensure`, but finds out by itself whether it lives."""
+        if not await self._answers():
+            self.failed()
+        await self.ensure()
+
     async def ensure(self) -> None:
         """Returns when it answers, starting it if needed. Raises TemporarilyUnavailable."""
         if self._alive:

@@ -100,7 +100,7 @@ GET ajax-api/2.0/mlflow/get-trace-artifact
 GET ajax-api/3.0/mlflow/get-trace-artifact
 GET ajax-api/3.0/mlflow/ui-telemetry
 GET ajax-api/3.0/mlflow/scorers/online-configs
-GET,POST graphql
+POST graphql
 GET get-artifact
 GET static-files/{path:path}
 GET version

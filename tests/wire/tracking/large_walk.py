@@ -19,7 +19,9 @@ experiment = mlflow.set_experiment("large")
 with mlflow.start_run() as run:
     mlflow.log_artifact(str(large))
 large.unlink()
-found = Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="large.bin", dst_path=str(folder)))
+found = Path(
+    mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="large.bin", dst_path=str(folder))
+)
 with found.open("rb") as file:
     begin = file.read(5)
     file.seek(SIZE - 3)

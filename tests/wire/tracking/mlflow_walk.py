@@ -56,7 +56,9 @@ downloaded = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="d
 seen["downloaded"] = json.loads((Path(downloaded) / "er" / "answer.json").read_text())
 seen["loaded"] = mlflow.sklearn.load_model(logged.model_uri).predict(inputs).tolist()
 if not old:
-    seen["logged model"] = [one.name for one in mlflow.search_logged_models([experiment.experiment_id], output_format="list")]
+    seen["logged model"] = [
+        one.name for one in mlflow.search_logged_models([experiment.experiment_id], output_format="list")
+    ]
 
 
 # -- traces --------------------------------------------------------------------------------------------------------------
@@ -73,7 +75,10 @@ mlflow.flush_trace_async_logging()
 traces = client.search_traces(experiment_ids=[experiment.experiment_id])
 (trace,) = traces
 trace_id = trace.info.request_id if old else trace.info.trace_id
-seen["trace"] = [str(getattr(trace.info.status, "value", trace.info.status)), sorted(one.name for one in trace.data.spans)]
+seen["trace"] = [
+    str(getattr(trace.info.status, "value", trace.info.status)),
+    sorted(one.name for one in trace.data.spans),
+]
 client.set_trace_tag(trace_id, "color", "blue")
 again = client.get_trace(trace_id)
 seen["tagged"] = again.info.tags["color"]

@@ -70,7 +70,11 @@ def test_artifacts_of_half_a_gigabyte_pass_through_in_small_pieces(tracked: Hous
 
     path = f"/api/2.0/fs/files/WorkspaceInternal/Mlflow/Artifacts/{seen['experiment']}/Runs/{seen['run']}/artifacts/large.bin"
     part = tracked.request("GET", path, Range="bytes=524287996-")
-    assert (part.status, part.body, part.headers["content-range"]) == (206, b"\0end", "bytes 524287996-524287999/524288000")
+    assert (part.status, part.body, part.headers["content-range"]) == (
+        206,
+        b"\0end",
+        "bytes 524287996-524287999/524288000",
+    )
 
 
 def memory(pid: int) -> int:

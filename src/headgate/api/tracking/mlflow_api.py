@@ -31,7 +31,7 @@ def routes(tracking: Tracking) -> APIRouter:
         caller: Principal = request.state.principal
         return await send_on(tracking, request, caller, request.scope["path"])
 
-    router = APIRouter()
+    router = APIRouter(lifespan=tracking.lifespan)
     for prefix in PREFIXES:
         router.add_route(prefix + "{path:path}", answer, methods=_METHODS, include_in_schema=False)
     return router

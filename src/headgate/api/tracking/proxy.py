@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -13,6 +15,7 @@ from headgate import errors
 from headgate.tracking import child, rewriting
 from headgate.tracking.upstream import Answered, Asked, Upstream
 
+_LOOK_S = 2.0
 _OFF = "Experiment tracking is switched off on this server (setting `tracking.start`)."
 
 
@@ -22,6 +25,8 @@ class Tracking:
 
     upstream: Upstream
     enabled: bool = True
+    always: bool = False
+    """Whether the child runs from the start on, rather than from the first request on."""
     body_bytes: int = 16 * 1024**2
     """Longest request body, artifacts aside."""
     unavailable: Callable[[], str] = child.unavailable
@@ -32,6 +37,24 @@ class Tracking:
         problem = self.unavailable() if self.enabled else _OFF
         if problem:
             raise errors.NotSupported(problem)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _app: object) -> AsyncIterator[None]:
+        """Around the life of the application: with `always`, keeps the child running."""
+        keeping = asyncio.create_task(self._keep()) if self.always and not self.unavailable() else None
+        try:
+            yield
+        finally:
+            if keeping is not None:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
+            await self.upstream.close()
+
+    async def _keep(self) -> None:
+        while True:
+            with contextlib.suppress(errors.HeadgateError):  # it is in the log, and tried again
+                await self.upstream.child.look()
+            await asyncio.sleep(_LOOK_S)
 
     async def ask(self, asked: Asked) -> Answered:
         """The child's answer. Raises NotSupported, TemporarilyUnavailable, DeadlineExceeded."""
