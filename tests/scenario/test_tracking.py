@@ -1,0 +1,80 @@
+"""MLflow's own server below a real house: nobody misses it until it is needed, or after it was killed, and nothing stays behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.scenario.house import House, alive, until
+
+pytestmark = pytest.mark.scenario
+API = "/api/2.0/mlflow"
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with House(tmp_path_factory.mktemp("tracking") / "data") as made:
+        yield made
+
+
+def ask(house: House, method: str, path: str, body: Any = None) -> Any:
+    answer = house.request(method, API + path, body)
+    assert answer.status == 200, answer
+    return answer.json
+
+
+def child(house: House) -> int:
+    (pid,) = house.pids("tracking")
+    return pid
+
+
+def test_it_starts_with_the_first_request_and_not_before(house: House) -> None:
+    assert house.pids("tracking") == []
+    ask(house, "POST", "/experiments/create", {"name": "first"})
+    assert len(house.pids("tracking")) == 1
+
+
+def test_after_a_kill_the_next_request_works_and_nothing_is_lost(house: House) -> None:
+    made = ask(house, "POST", "/experiments/create", {"name": "before the kill"})["experiment_id"]
+    first = child(house)
+    house.kill(first)
+    assert (
+        ask(house, "POST", "/runs/create", {"experiment_id": made, "start_time": 1})["run"]["info"]["experiment_id"]
+        == made
+    )
+    assert child(house) != first
+
+
+def test_it_outlives_the_server_process_that_started_it(house: House) -> None:
+    ask(house, "GET", "/experiments/get?experiment_id=0")
+    living = child(house)
+    (server,) = house.pids("server")
+    house.kill(server)
+    until(lambda: house.healthy() and house.pids("server"), "another server process is there")
+    ask(house, "GET", "/experiments/get?experiment_id=0")
+    assert child(house) == living
+
+
+def test_a_house_that_died_and_came_back_has_everything(house: House) -> None:
+    made = ask(house, "POST", "/experiments/create", {"name": "kept"})["experiment_id"]
+    path = f"/api/2.0/mlflow-artifacts/artifacts/{made}/run/artifacts/note.txt"
+    assert house.request("PUT", path, b"kept as well").status == 200
+    house.kill_everything()
+    house.start()
+    assert ask(house, "GET", "/experiments/get-by-name?experiment_name=kept")["experiment"]["experiment_id"] == made
+    assert house.request("GET", path).body == b"kept as well"
+
+
+def test_when_the_house_ends_it_ends_too(tmp_path: Path) -> None:
+    with House(tmp_path / "data", HEADGATE_TRACKING_START="always") as house:
+        (pid,) = until(lambda: house.pids("tracking"), "it starts by itself")
+    until(lambda: not alive(pid), "it ended with the house")
+
+
+def test_switched_off_it_says_so(tmp_path: Path) -> None:
+    with House(tmp_path / "data", HEADGATE_TRACKING_START="off") as house:
+        answer = house.request("GET", f"{API}/experiments/get?experiment_id=0")
+        assert (answer.status, answer.json["error_code"]) == (501, "NOT_IMPLEMENTED")
+        assert "tracking.start" in answer.json["message"] and house.pids("tracking") == []
