@@ -97,9 +97,10 @@ async def _serve_public(role: Role) -> None:
     verified = oauth.verification(place)
     authenticator = Authenticator(key, follower.now, clock, verified.tokens.verify)
     attempts = Attempts(counted=counted, free=settings.limits.refusals_per_minute)
+    audit = web.audit_log(settings, database, counted)
     shared = web.Shared(
         settings, database, authenticator, counted, workspace, name, sealer, follower, attempts,
-        web.authorization_server(place, verified, authenticator, follower), role.lifeline_fd,
+        web.authorization_server(place, verified, authenticator, follower), audit, role.lifeline_fd,
     )  # fmt: skip
     gateway = web.gateway(shared)
 
@@ -132,12 +133,13 @@ async def _serve_public(role: Role) -> None:
         for task in following:
             task.cancel()
         await last_uses.write()
+        audit.stop()
         database.close()
 
 
 def run_control(role: Role) -> None:
     """The control loop."""
-    from headgate import traced
+    from headgate import followed, traced
     from headgate.access import sealing
     from headgate.access.secrets import Vault
     from headgate.control import loop
@@ -145,6 +147,7 @@ def run_control(role: Role) -> None:
     from headgate.registry import recovery, storages
     from headgate.registry.models import Registry
     from headgate.replicas.client import AgentClient
+    from headgate.store import served_models
     from headgate.store.database import Database
     from headgate.store.secrets import Secrets
     from headgate.telemetry.counting import Metrics
@@ -170,6 +173,8 @@ def run_control(role: Role) -> None:
             settings=settings,
             clock=clock,
             run_dir=settings.sockets,
+            hold=served_models.hold_within,
+            refusal=followed.refusal(database, describe),
             secret_vars=traced.secret_vars(settings, database, sealer, vault.resolve),
             counted=Metrics(settings.sockets / "metrics", "control"),
             usage=runtime.usage,

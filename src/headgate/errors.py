@@ -82,6 +82,10 @@ class ResourceDoesNotExist(HeadgateError):
     http_status = 404
 
 
+class Hidden(ResourceDoesNotExist):
+    """There is none, or none that this caller may know of: on the wire, and in what it costs, the two are one."""
+
+
 class EndpointNotFound(HeadgateError):
     error_code = "ENDPOINT_NOT_FOUND"
     http_status = 404

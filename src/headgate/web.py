@@ -17,6 +17,7 @@ import uvicorn
 from headgate import tracked
 from headgate.access import sealing
 from headgate.access.attempts import Attempts
+from headgate.access.audit import AuditLog
 from headgate.access.directory import DirectorySource, Follower
 from headgate.access.model_rights import ModelRights
 from headgate.access.oauth import server as oauth_server
@@ -40,8 +41,9 @@ from headgate.registry import signing, storages
 from headgate.registry.models import Registry
 from headgate.replicas import logs
 from headgate.settings import Settings
-from headgate.store import routing
+from headgate.store import routing, served_models
 from headgate.store.activity import Activity
+from headgate.store.audit import AuditEvents
 from headgate.store.database import Database
 from headgate.store.endpoints import Endpoints
 from headgate.store.grants import Grants
@@ -70,6 +72,7 @@ class Shared:
     follower: Follower
     attempts: Attempts
     oauth: AuthorizationServer
+    audit: AuditLog
     lifeline_fd: int = -1
     """Ends what this process starts when the house ends."""
 
@@ -90,6 +93,13 @@ def authorization_server(
     level = Rights(Grants(place.database)).endpoint_level
     others = oauth_server.Others(authenticator, follower.now, follower.refresh, level)
     return oauth_server.build(place, verified, others)
+
+
+def audit_log(settings: Settings, database: Database, counted: Metrics) -> AuditLog:
+    """The audit log, which writes from now on; stop it at the end."""
+    made = AuditLog(AuditEvents(database), SystemClock(), settings.audit.retention_s, counted)
+    made.start()
+    return made
 
 
 def gateway(shared: Shared) -> Gateway:
@@ -124,8 +134,9 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
         attempts=shared.attempts,
         directory=shared.follower.now,
         identities=Identities(database),
-        endpoints=Endpoints(database),
+        endpoints=Endpoints(database, served_models.hold_within),
         grants=Grants(database),
+        audit=shared.audit,
         model_rights=model_rights,
         may_serve=model_rights.require_to_serve,
         replicas=Replicas(database),

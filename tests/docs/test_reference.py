@@ -79,7 +79,7 @@ def test_the_documented_routes_are_those_of_the_server_as_it_is_composed(
     loaded = settings.load({"data_dir": tmp_path}, environ={})
     database = Database(loaded.database_url)
     schema.upgrade(database)
-    shared = web.Shared(loaded, database, *[MagicMock()] * 4, Sealer(Keyring([bytes(32)])), *[MagicMock()] * 3)
+    shared = web.Shared(loaded, database, *[MagicMock()] * 4, Sealer(Keyring([bytes(32)])), *[MagicMock()] * 4)
     web.front(shared, MagicMock())
     database.close()
     served = {(method, route.path) for route in built[0].state.routes for method in route.methods - {"HEAD"}}

@@ -20,6 +20,7 @@ import uvicorn
 
 from headgate import errors
 from headgate.access import bootstrap
+from headgate.access.audit import AuditLog
 from headgate.access.directory import DirectorySource, Follower
 from headgate.access.model_rights import ModelRights
 from headgate.access.oauth import server as oauth_server
@@ -34,6 +35,7 @@ from headgate.clock import SystemClock
 from headgate.domain.environment import EnvironmentSpec, ModelDescription
 from headgate.settings import Settings
 from headgate.store import schema
+from headgate.store.audit import AuditEvents
 from headgate.store.database import Database
 from headgate.store.endpoints import Endpoints
 from headgate.store.grants import Grants
@@ -41,6 +43,7 @@ from headgate.store.identities import Identities
 from headgate.store.replicas import Replicas
 from headgate.store.secrets import Secrets
 from headgate.store.servers import Servers
+from headgate.telemetry.counting import Metrics
 
 TOKEN = "token-of-ada"
 SEALER = Sealer(Keyring([bytes(32)]))
@@ -104,6 +107,9 @@ class ApiHouse:
         self.replicas = Replicas(self.database)
         self.servers = Servers(self.database)
         self.identities = Identities(self.database)
+        self.audit = AuditLog(
+            AuditEvents(self.database), SystemClock(), 3600.0, Metrics(folder / "metrics", "server-0")
+        )
         settings = Settings(data_dir=folder, admin_user="ada", admin_token=TOKEN)
         bootstrap.ensure_administrator(self.database, settings, SEALER, SystemClock())
         self.models = Models()
@@ -135,6 +141,7 @@ class ApiHouse:
             "identities": self.identities,
             "endpoints": self.endpoints,
             "grants": Grants(self.database),
+            "audit": self.audit,
             "model_rights": ModelRights(self.database),
             "replicas": self.replicas,
             "servers": self.servers,

@@ -47,17 +47,13 @@ class Rights:
 def require(level: str | None, wanted: str, name: str) -> str:
     """The level, of somebody with at least `wanted` on the endpoint `name`. Raises ResourceDoesNotExist, PermissionDenied."""
     if level is None:
-        raise Hidden(f"Serving endpoint with name {name} not found")
+        raise errors.Hidden(f"Serving endpoint with name {name} not found")
     if not includes(level, wanted):
         raise errors.PermissionDenied(
             f"User does not have permission '{_ABILITIES[wanted]}' on Endpoint {name}. It takes {wanted}, "
             "which somebody with CAN_MANAGE there can grant."
         )
     return level
-
-
-class Hidden(errors.ResourceDoesNotExist):
-    """There is none, or none that this caller may know of. On the wire, and in what it costs, the two are one."""
 
 
 def may_see(caller: Principal, endpoint: EndpointRoute) -> bool:

@@ -88,7 +88,7 @@ class Vault:
         # Not every database can even be asked for any text.
         found = self.store.permission(scope, _grantees(caller)) if secret_rules.is_scope_name(scope) else None
         if found is None:
-            raise errors.ResourceDoesNotExist(f"Scope {scope[:200]} does not exist!")
+            raise errors.Hidden(f"Scope {scope[:200]} does not exist!")
         if not secret_rules.includes(found[1], wanted):
             raise errors.PermissionDenied(
                 f"User {caller.user_name} does not have permission to {_ABILITIES[wanted]} scope {scope}. It takes {wanted}, "

@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 
 from headgate import __version__
 from headgate.api import (
+    audit,
     endpoint_attributes,
     endpoint_openapi,
     error_bodies,
@@ -54,7 +55,7 @@ def create_app(
     for family in opened:
         app.include_router(family)
     error_bodies.install(app)
-    app.add_middleware(Door, dependencies=dependencies, open_routes=_routes(opened))
+    app.add_middleware(Door, dependencies=dependencies, routes=app.state.routes, open_routes=_routes(opened))
     return app
 
 
@@ -71,6 +72,7 @@ def _families() -> list[APIRouter]:
         endpoint_permissions.routes(),
         endpoint_creator.routes(),
         catalog_grants.routes(),
+        audit.routes(),
         secrets.routes(),
         scim.routes(),
         tokens.routes(),

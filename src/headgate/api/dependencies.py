@@ -12,6 +12,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from headgate.access.attempts import Attempts
+from headgate.access.audit import AuditLog
 from headgate.access.directory import Directory
 from headgate.access.model_rights import ModelRights
 from headgate.access.principals import Authenticator, Principal
@@ -60,6 +61,8 @@ class ApiDependencies:
     """Digits."""
     attempts: Attempts = field(default_factory=Attempts)
     """To be asked before a credential is refused."""
+    audit: AuditLog | None = None
+    """None: nothing is written down."""
     gpu_available: bool = False
     external_url: str = ""
     """Base URL clients reach us under; empty: the one the request came to, which a handler finds here."""

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from headgate import errors
 from headgate.access.principals import Principal
 from headgate.api import error_bodies
+from headgate.api.auditing import Auditing, Record
 from headgate.api.dependencies import ApiDependencies
 from headgate.wire import request_body
 
@@ -28,12 +29,17 @@ _STREAMED = ("/api/2.0/fs/files/", "/api/2.0/mlflow-artifacts/artifacts/")
 class Door:
     """Authenticates everything under `/api/` except `open_routes`; answers what nobody else caught."""
 
-    def __init__(self, app: ASGIApp, dependencies: ApiDependencies, open_routes: Sequence[APIRoute]) -> None:
+    def __init__(
+        self, app: ASGIApp, dependencies: ApiDependencies, routes: Sequence[APIRoute], open_routes: Sequence[APIRoute]
+    ) -> None:
+        """`open_routes` are some of `routes`."""
         self._app = app
         self._authenticator = dependencies.authenticator
         self._attempts = dependencies.attempts
         self._workspace_id = dependencies.workspace_id
         self._payload_bytes = dependencies.payload_bytes
+        audit = dependencies.audit
+        self._auditing = None if audit is None else Auditing(audit, dependencies.clock, routes)
         self._open = [route.path_regex for route in open_routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,8 +49,13 @@ class Door:
         # Clients disagree about trailing slashes, and none follows redirects with its body and token.
         scope["path"] = scope["path"].rstrip("/") or "/"
         out = _Out(send, self._workspace_id)
+        if self._auditing is not None:
+            out.record = self._auditing.record(scope, out.request_id)
         try:
-            await self._app(scope, await self._admit(scope, receive), out)
+            admitted = await self._admit(scope, receive)
+            if out.record is not None:
+                await out.record.begin()
+            await self._app(scope, admitted, out)
         except _BodyTooLong as error:
             await request_body.discard(receive)
             await out.answer_if_possible(error, scope, receive)
@@ -117,11 +128,14 @@ class _Out:
         self._send = send
         self._workspace_id = workspace_id
         self._begun = False
+        self.record: Record | None = None
         self.request_id = str(uuid.uuid4())
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._begun = True
+            if self.record is not None:
+                await self.record.answered(message["status"])
             headers = MutableHeaders(scope=message)
             headers["X-Databricks-Org-Id"] = self._workspace_id
             headers["x-databricks-request-id"] = self.request_id
@@ -131,4 +145,5 @@ class _Out:
         """The error as an answer; an answer already begun can only be broken off, which the server does on an exception."""
         if self._begun:
             raise error
+        scope.setdefault("state", {})["error"] = error
         await error_bodies.response(error)(scope, receive, self)

@@ -123,8 +123,8 @@ def path_to(securable: Securable) -> list[Securable]:
 def absent(securable: Securable) -> errors.ResourceDoesNotExist:
     """The one answer for what is not there and for what is hidden."""
     if securable.kind == MODEL:
-        return errors.ResourceDoesNotExist(f"Registered model {securable.id} does not exist.")
-    return errors.ResourceDoesNotExist(f"{TITLES[securable.kind]} {securable.id} does not exist.")
+        return errors.Hidden(f"Registered model {securable.id} does not exist.")
+    return errors.Hidden(f"{TITLES[securable.kind]} {securable.id} does not exist.")
 
 
 def taken(securable: Securable) -> errors.ResourceAlreadyExists:

@@ -60,7 +60,7 @@ CONCURRENCY = Metric(
     "headgate_provisioned_concurrency", "gauge", "Requests the ready replicas can execute at once.", ENTITY, "max"
 )
 REFUSED = Metric(
-    "headgate_requests_refused_total", "counter", "Requests refused before an endpoint was found.", ("error_code",)
+    "headgate_requests_refused_total", "counter", "Requests refused before they were let in to an endpoint.", ("error_code",)
 )
 ROUTING_REVISION = Metric(
     "headgate_routing_revision", "gauge", "Revision of the routing table in use.", ("process",), "max"
@@ -103,6 +103,12 @@ MISMATCHES = Metric(
 )
 LAP_SECONDS = Metric("headgate_control_lap_seconds", "histogram", "One lap of the control loop.")
 ACTIONS = Metric("headgate_control_actions_total", "counter", "Actions applied by control.", ("action", "outcome"))
+AUDIT_DROPPED = Metric(
+    "headgate_audit_events_dropped_total", "counter", "Refused accesses that are not in the audit log: too many at once."
+)
+AUDIT_FAILURES = Metric(
+    "headgate_audit_failures_total", "counter", "Times the audit log could not be written; a change is refused then."
+)
 PROCESS_CPU = Metric(
     "headgate_process_cpu_seconds_total", "counter", "CPU time of a process of the house.", ("process",), "max"
 )
@@ -116,6 +122,7 @@ ALL: Mapping[str, Metric] = {
         REQUESTS, REQUEST_SECONDS, QUEUE_SECONDS, PREDICTION_SECONDS, WAKE_SECONDS, REPLICA_DEATHS, IN_FLIGHT, QUEUED, CONCURRENCY,
         REFUSED, ROUTING_REVISION, ROUTING_FAILURES, REPORT_FAILURES, REPLICA_CPU, REPLICA_MEMORY, BATCHES, JOINED, MISMATCHES, LAP_SECONDS, ACTIONS,
         PROCESS_CPU, PROCESS_MEMORY, DIRECTORY_REVISION, DIRECTORY_FAILURES, AUTHENTICATION_FAILURES,
+        AUDIT_DROPPED, AUDIT_FAILURES,
     )
 }  # fmt: skip
 """Every metric by name; docs/reference/metrics.md is generated from it."""
