@@ -10,5 +10,6 @@ from tests.scenario.house import House
 
 @pytest.fixture(scope="session")
 def tracked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("tracked") / "data", HEADGATE_WORKERS="2") as house:
+    settings = {"HEADGATE_WORKERS": "2", "HEADGATE_ENVIRONMENTS_MODE": "local"}
+    with House(tmp_path_factory.mktemp("tracked") / "data", **settings) as house:
         yield house

@@ -115,5 +115,6 @@ def _check_origin(request: Request) -> None:
 
 def _to_login(request: Request) -> Response:
     query = request.url.query
-    wanted = request.scope["path"] + (f"?{query}" if query else "")
+    path: str = request.scope["path"]
+    wanted = (f"{path}/" if path == child.PREFIX else path) + (f"?{query}" if query else "")
     return RedirectResponse(f"{_LOGIN}?next={quote(wanted, safe='')}", 302)
