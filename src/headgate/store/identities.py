@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -25,6 +25,8 @@ TOPIC = "identity"
 _I = identities
 _M = memberships
 _T = access_tokens
+
+_AT_ONCE = 500
 
 _KINDS: Mapping[type[Identity], str] = {User: "user", ServicePrincipal: "service_principal", Group: "group"}
 _SHOWN = {"user": "user", "service_principal": "service principal", "group": "group"}
@@ -56,7 +58,7 @@ class Identities:
         with self._database.read() as connection:
             revision = revision_within(connection, TOPIC)
             found = _everybody(connection)
-            tokens = tuple(_token(row) for row in connection.execute(sa.select(_T).order_by(_T.c.created_at, _T.c.id)))
+            tokens = tuple(_tokens(connection, sa.true()))
         return Population(
             revision,
             tuple(one for one in found if isinstance(one, User)),
@@ -163,11 +165,8 @@ class Identities:
 
     def tokens(self, principal_id: str | None = None) -> list[AccessToken]:
         """Of one principal or of all, oldest first, with their last use."""
-        wanted = sa.select(_T).order_by(_T.c.created_at, _T.c.id)
-        if principal_id is not None:
-            wanted = wanted.where(_T.c.principal_id == principal_id)
         with self._database.read() as connection:
-            return [_token(row) for row in connection.execute(wanted)]
+            return _tokens(connection, sa.true() if principal_id is None else _T.c.principal_id == principal_id)
 
     def note_use(self, last_used_at_ms: Mapping[str, int]) -> None:
         """When tokens (by id) were last used. Changes nothing for anybody else: no revision grows."""
@@ -193,15 +192,39 @@ def _check_free(connection: sa.Connection, one: Identity) -> None:
 def _set_members(connection: sa.Connection, group: Identity) -> None:
     if not isinstance(group, Group):
         return
-    everybody = _everybody(connection)
-    groups = {one.id: one for one in everybody if isinstance(one, Group)}
-    if groups[group.id].members == group.members and group.id not in group.members:
+    have = frozenset(connection.execute(sa.select(_M.c.member_id).where(_M.c.group_id == group.id)).scalars())
+    new = sorted(group.members - have)
+    if not new and group.members == have:
         return
-    identity.check_members(group, groups, {one.id for one in everybody})
-    connection.execute(sa.delete(_M).where(_M.c.group_id == group.id))
-    if group.members:
-        rows = [{"group_id": group.id, "member_id": member} for member in sorted(group.members)]
-        connection.execute(sa.insert(_M), rows)
+    identity.check_members(group, _groups_of_groups(connection), have | _known(connection, new))
+    for gone in _portions(sorted(have - group.members)):
+        connection.execute(sa.delete(_M).where(_M.c.group_id == group.id, _M.c.member_id.in_(gone)))
+    if new:
+        connection.execute(sa.insert(_M), [{"group_id": group.id, "member_id": member} for member in new])
+
+
+def _groups_of_groups(connection: sa.Connection) -> Mapping[str, Group]:
+    """All groups by id, with those members only that are groups."""
+    inner: dict[str, set[str]] = defaultdict(set)
+    both = sa.select(_M.c.group_id, _M.c.member_id).join(_I, _I.c.id == _M.c.member_id).where(_I.c.kind == "group")
+    for group_id, member_id in connection.execute(both):
+        inner[group_id].add(member_id)
+    groups = connection.execute(sa.select(_I.c.id, _I.c.name).where(_I.c.kind == "group"))
+    return {group_id: Group(group_id, name, frozenset(inner.get(group_id, ()))) for group_id, name in groups}
+
+
+def _known(connection: sa.Connection, ids: Sequence[str]) -> frozenset[str]:
+    """Which of these there are."""
+    found: set[str] = set()
+    for portion in _portions(ids):
+        found.update(connection.execute(sa.select(_I.c.id).where(_I.c.id.in_(portion))).scalars())
+    return frozenset(found)
+
+
+def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Databases limit a query's parameters."""
+    for start in range(0, len(ids), _AT_ONCE):
+        yield ids[start : start + _AT_ONCE]
 
 
 def _join(connection: sa.Connection, member_id: str, into: Iterable[str]) -> None:
@@ -212,34 +235,45 @@ def _join(connection: sa.Connection, member_id: str, into: Iterable[str]) -> Non
 
 def _one(connection: sa.Connection, kind: type[One], identity_id: str) -> One:
     wanted = sa.and_(_I.c.id == identity_id, _I.c.kind == _KINDS[kind])
-    row = connection.execute(sa.select(_I).where(wanted)).first()
+    row = connection.execute(sa.select(*_COLUMNS).where(wanted)).first()
     if row is None:
         raise errors.ResourceDoesNotExist(f"There is no {_SHOWN[_KINDS[kind]]} with id {identity_id}.")
     members = connection.execute(sa.select(_M.c.member_id).where(_M.c.group_id == identity_id)).scalars()
-    found = _identity(row, frozenset(members))
+    found = _identity(row, members)
     assert isinstance(found, kind)
     return found
 
 
 def _everybody(connection: sa.Connection) -> list[Identity]:
+    """By name."""
     members: dict[str, set[str]] = defaultdict(set)
     for group_id, member_id in connection.execute(sa.select(_M.c.group_id, _M.c.member_id)):
         members[group_id].add(member_id)
-    rows = connection.execute(sa.select(_I).order_by(_I.c.folded_name))
-    return [_identity(row, frozenset(members.get(row.id, ()))) for row in rows]
+    rows = connection.execute(sa.select(*_COLUMNS).order_by(_I.c.folded_name))
+    return [_identity(row, members.get(row[0], ())) for row in rows]
 
 
-def _identity(row: sa.Row[tuple[object, ...]], members: frozenset[str]) -> Identity:
-    entitlements, roles = tuple(row.entitlements), tuple(row.roles)
-    if row.kind == "user":
-        return User(
-            row.id, row.name, row.display_name, row.given_name, row.family_name, row.external_id, bool(row.active),
-            entitlements, roles,
-        )  # fmt: skip
-    if row.kind == "service_principal":
-        active = bool(row.active)
-        return ServicePrincipal(row.id, row.name, row.display_name, row.external_id, active, entitlements, roles)
-    return Group(row.id, row.name, members, row.external_id, entitlements, roles)
+_COLUMNS = (
+    _I.c.id, _I.c.kind, _I.c.name, _I.c.display_name, _I.c.given_name, _I.c.family_name, _I.c.external_id, _I.c.active,
+    _I.c.entitlements, _I.c.roles,
+)  # fmt: skip
+
+
+def _identity(row: Sequence[Any], members: Iterable[str]) -> Identity:
+    # By position: there may be very many, and attributes of rows are slow.
+    id_, kind, name, display_name, given_name, family_name, external_id, active, entitlements, roles = row
+    entitlements, roles = tuple(entitlements), tuple(roles)
+    if kind == "user":
+        return User(id_, name, display_name, given_name, family_name, external_id, bool(active), entitlements, roles)
+    if kind == "service_principal":
+        return ServicePrincipal(id_, name, display_name, external_id, bool(active), entitlements, roles)
+    return Group(id_, name, frozenset(members), external_id, entitlements, roles)
+
+
+def _tokens(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[AccessToken]:
+    # The table's columns are the dataclass's fields, in their order.
+    rows = connection.execute(sa.select(_T).where(which).order_by(_T.c.created_at, _T.c.id))
+    return [AccessToken(*row) for row in rows]
 
 
 def _values(one: Identity) -> dict[str, object]:
@@ -257,13 +291,6 @@ def _values(one: Identity) -> dict[str, object]:
         "entitlements": list(one.entitlements),
         "roles": list(one.roles),
     }
-
-
-def _token(row: sa.Row[tuple[object, ...]]) -> AccessToken:
-    return AccessToken(
-        row.id, row.digest, row.principal_id, row.created_by_id, row.created_at, row.comment, row.expires_at,
-        row.last_used_at,
-    )  # fmt: skip
 
 
 def _token_values(token: AccessToken) -> dict[str, object]:
