@@ -72,6 +72,14 @@ QUERY = Section(
         ),
         Row(
             "POST",
+            "/{workspace_id}/serving-endpoints/{name}/invocations",
+            TO_QUERY,
+            "/{workspace_id}/serving-endpoints/{endpoint}/invocations",
+            RECORDS,
+            missing="ENDPOINT_NOT_FOUND",
+        ),
+        Row(
+            "POST",
             "/serving-endpoints/{name}/served-models/{served_model_name}/invocations",
             TO_QUERY,
             "/serving-endpoints/{endpoint}/served-models/{entity}/invocations",

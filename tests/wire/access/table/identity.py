@@ -19,7 +19,7 @@ def scim(kind: str, word: str, body: dict[str, Any]) -> Iterator[Row]:
     yield Row("GET", path, ANYBODY)
     yield Row("POST", path, ADMINS, body=body, ok=201)
     yield Row("GET", one, ANYBODY, f"{path}/{{{word}_id}}")
-    yield Row("PUT", one, ADMINS, f"{path}/{{new_{word}_id}}", body)
+    yield Row("PUT", one, ADMINS, f"{path}/{{new_{word}_id}}", {"displayName": "{new_name}"})
     yield Row("PATCH", one, ADMINS, f"{path}/{{new_{word}_id}}", RENAME)
     yield Row("DELETE", one, ADMINS, f"{path}/{{new_{word}_id}}", ok=204)
 

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tests.wire.access.table import endpoints, identity, permissions, registry, secrets, tracking, workspace
+from tests.wire.access.table import (
+    endpoints,
+    identity,
+    oauth,
+    permissions,
+    registry,
+    secrets,
+    tracking,
+    unity_catalog,
+    workspace,
+)
 from tests.wire.access.table.rows import Row, Section
 
 SECTIONS: tuple[Section, ...] = (
@@ -11,12 +21,17 @@ SECTIONS: tuple[Section, ...] = (
     endpoints.CONTROL,
     permissions.SECTION,
     secrets.SECTION,
+    unity_catalog.NAMESPACES,
+    unity_catalog.MODELS,
+    unity_catalog.TAGS_AND_GRANTS,
     registry.REGISTRY,
     registry.FILES,
     tracking.PROXY,
     tracking.ARTIFACTS,
     identity.PEOPLE,
     identity.OF_TOKENS,
+    oauth.SECTION,
+    oauth.ADMINISTRATION,
 )
 
 
