@@ -95,4 +95,43 @@ client.rename_registered_model(NAME, "main.default.leavers")
 seen["renamed"] = mlflow.pyfunc.load_model("models:/main.default.leavers/1").predict(inputs).tolist()
 client.delete_registered_model("main.default.leavers")
 seen["left"] = [found.name for found in client.search_registered_models()]
+
+# -- as an owner who is no administrator, a reader with EXECUTE and a stranger; profiles hold their tokens
+TEAM = "main.team.churn"
+for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
+    del os.environ[name]  # they would win over a profile
+
+
+def visible():
+    return [found.name for found in MlflowClient().search_registered_models()]
+
+
+def predicted(uri):
+    return mlflow.pyfunc.load_model(uri).predict(inputs).tolist()
+
+
+mlflow.set_registry_uri("databricks-uc://ann")
+seen["owner"] = [mlflow.register_model(downloaded, TEAM).version, mlflow.register_model(downloaded, TEAM).version]
+MlflowClient().set_registered_model_alias(TEAM, "Champion", "2")
+seen["owner"] += [MlflowClient().get_model_version(TEAM, "1").user_id, predicted(f"models:/{TEAM}@Champion"), visible()]
+for who in ("rea", "stan"):
+    mlflow.set_registry_uri(f"databricks-uc://{who}")
+    client = MlflowClient()
+    seen[who] = {
+        "sees": visible(),
+        "registers": refused(mlflow.register_model, downloaded, TEAM)[0],
+        "moves alias": refused(client.set_registered_model_alias, TEAM, "Champion", "1")[0],
+        "deletes": refused(client.delete_registered_model, TEAM)[0],
+    }
+    if who == "rea":
+        seen[who]["loads"] = predicted(f"models:/{TEAM}@Champion")
+        seen[who]["finds"] = [found.version for found in client.search_model_versions(f"name='{TEAM}'")]
+    else:
+        seen[who]["loads"] = refused(predicted, f"models:/{TEAM}/1")[0]
+        seen[who]["finds"] = [found.version for found in client.search_model_versions(f"name='{TEAM}'")]
+        seen[who]["own"] = mlflow.register_model(downloaded, "main.default.stans").version
+mlflow.set_registry_uri("databricks-uc://ann")
+MlflowClient().rename_registered_model(TEAM, "main.team.leavers")
+mlflow.set_registry_uri("databricks-uc://rea")
+seen["after rename"] = predicted("models:/main.team.leavers@Champion")
 print(json.dumps(seen))
