@@ -117,6 +117,7 @@ def gateway(shared: Shared) -> Gateway:
         load_report_s=settings.scaling.load_report_s,
         workspace_id=shared.workspace_id,
         counted=shared.counted,
+        note=shared.audit.note,
     )
     return Gateway(needs)
 

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from headgate import errors
-from headgate.gateway.call import Headers
+from headgate.gateway.call import Call, Head, Headers
 from headgate.gateway.plane import Gateway
 from headgate.gateway.routes import Message, Receive, Send, address
 from headgate.telemetry.counting import Metrics
@@ -72,13 +72,16 @@ class Front:
         await _respond(send, 200 if ready else 503, _JSON, b"" if scope["method"] == "HEAD" else body)
 
     async def _metrics(self, scope: Mapping[str, Any], send: Send) -> None:
-        header = dict(scope["headers"]).get(b"authorization")
+        headers = dict(scope["headers"])
+        authorization = headers.get(b"authorization", b"").decode("latin-1") or None
+        call = Call(Head("GET", "/metrics", "", None, headers, authorization, b""), b"", 0, 0.0, 0.0)
+        call.address = address(scope)
         try:
-            authorization = None if header is None else header.decode("latin-1")
-            caller = await self._routes.admit(authorization, address(scope))
+            call.principal = caller = await self._routes.admit(authorization, call.address)
             if not caller.admin or caller.endpoint_id is not None:  # it names every endpoint
                 raise errors.PermissionDenied("Only administrators may read the server's metrics.")
         except errors.HeadgateError as error:
+            self._routes.refusals.tell(call, error, "metrics")
             more = [(name.encode(), value.encode()) for name, value in error.headers.items()]
             await _respond(send, error.http_status, [*_JSON, *more], orjson.dumps(error.body()))
             return

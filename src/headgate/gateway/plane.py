@@ -21,6 +21,7 @@ from headgate.gateway.capacity import Capacity
 from headgate.gateway.deployment import Terms
 from headgate.gateway.load import DemandWriter, LoadReporter
 from headgate.gateway.presence import Presence, ServerRow
+from headgate.gateway.refusals import Note, unheard
 from headgate.gateway.routes import DoorNeeds, Routes
 from headgate.gateway.stages.record import CountingRecorder
 from headgate.gateway.switchboard import RoutingSource, Switchboard
@@ -50,6 +51,8 @@ class GatewayDependencies:
     workspace_id: str
     counted: Metrics
     attempts: Attempts = field(default_factory=Attempts)
+    note: Note = unheard
+    """`AuditLog.note`: told of requests that were refused."""
     clock: Clock = field(default_factory=SystemClock)
     rng: random.Random = field(default_factory=random.Random)
 
@@ -80,7 +83,9 @@ class Gateway:
             )
         )
         authenticate, attempts = needs.authenticate, needs.attempts
-        door = DoorNeeds(steps, authenticate, attempts, limits, needs.workspace_id, needs.clock, needs.counted)
+        door = DoorNeeds(
+            steps, authenticate, attempts, limits, needs.workspace_id, needs.clock, needs.counted, needs.note
+        )
         self.routes = Routes(door)
         """The ASGI app for everything below `/serving-endpoints/`."""
         self._tasks: list[asyncio.Task[None]] = []

@@ -26,6 +26,7 @@ from headgate.clock import Clock, within
 from headgate.gateway.call import Call, Head, Headers, Reply, Whole
 from headgate.gateway.exchanges import Answer, Exchange
 from headgate.gateway.pipeline import Pipeline
+from headgate.gateway.refusals import Note, Refusals, unheard
 from headgate.gateway.watch import Watch
 from headgate.settings import LimitSettings
 from headgate.telemetry import metrics
@@ -54,6 +55,7 @@ class DoorNeeds:
     workspace_id: str
     clock: Clock
     counted: Metrics
+    note: Note = unheard
 
 
 class ClientLeft(Exception):
@@ -80,6 +82,7 @@ class Routes:
         """What paths of our workspace begin with, whose rest is as after `/serving-endpoints/`."""
         self.workspace = (b"x-databricks-org-id", needs.workspace_id.encode())
         """A header of every answer."""
+        self.refusals = Refusals(needs.note, needs.clock)
         self._counted = needs.counted
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -127,6 +130,8 @@ class Routes:
             error = errors.InternalError(f"Request{name} failed inside the server. Its log says why.")
         if call is None or not call.endpoint.name:
             self._counted.number(metrics.REFUSED, error.error_code).add()
+            if call is not None:
+                self.refusals.tell(call, error)
         body = orjson.dumps(error.body())
         headers = [(b"content-type", b"application/json")]
         headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]

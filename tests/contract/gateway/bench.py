@@ -17,6 +17,7 @@ from tests.fakes.worker import Behaviour, FakeWorker, echo
 from headgate import errors
 from headgate.access.attempts import Attempts
 from headgate.access.principals import OAUTH, Principal
+from headgate.domain.audit import AuditEvent
 from headgate.domain.routing import EndpointRoute, EntityRoute, ReplicaAddress, RoutingTable
 from headgate.gateway import http
 from headgate.gateway.plane import Gateway, GatewayDependencies
@@ -117,6 +118,8 @@ class Bench:
         self.loads: list[Load] = []
         self.server_row: tuple[int, int] | None = None
         """What the store knows of this server: routing revision, seen at."""
+        self.noted: list[AuditEvent] = []
+        """What the audit log was told."""
         self.store_away = False
         self.counted = Metrics(folder / "metrics", "server-0")
         self.workers: list[FakeWorker] = []
@@ -131,6 +134,7 @@ class Bench:
             load_report_s=options.get("load_report_s", 0.01),
             workspace_id="1234567890123456",
             counted=self.counted,
+            note=self.noted.append,
             attempts=options.get("attempts") or Attempts(),
             rng=options.get("rng", random.Random(7)),
         )

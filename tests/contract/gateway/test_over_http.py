@@ -116,6 +116,7 @@ def test_metrics_are_for_administrators(tmp_path: Path, run: Run) -> None:
             asked = b"GET /metrics HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\n\r\n"
             status, _, body = await wire.ask(asked % b"guest")
             assert (status, json.loads(body)["error_code"]) == (403, "PERMISSION_DENIED")
+            assert [(one.path, one.status_code) for one in server.bench.noted] == [("/metrics", 401), ("/metrics", 403)]
             status, headers, body = await wire.ask(asked % b"secret")
             assert (status, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
             assert b"headgate_routing_revision" in body

@@ -116,6 +116,37 @@ def test_refusals_are_counted_by_their_code(tmp_path: Path, run: Run) -> None:
     run(live())
 
 
+def test_the_audit_log_is_told_of_refusals_and_of_nothing_else(tmp_path: Path, run: Run) -> None:
+    async def live() -> None:
+        async with Bench(tmp_path) as bench:
+            await bench.serve(entity(await bench.worker()))
+            await bench.serve(name="paused", state="STOPPED")
+            for who in ("secret", "querier", "nobody", "guest", "stranger"):
+                await bench.ask(**by(who))
+            await bench.ask(**by("stranger", NOWHERE))
+            await bench.ask(**by("secret", NOWHERE))
+            await bench.ask(**by("querier", "/serving-endpoints/paused/invocations"))
+            await bench.ask(**by("narrow", NOWHERE))
+            told = [(one.principal_name, one.object, one.status_code, one.error_code) for one in bench.noted]
+            assert told == [
+                ("", "churn", 401, "UNAUTHENTICATED"),
+                ("guest", "churn", 403, "PERMISSION_DENIED"),
+                ("sam", "churn", 404, "ENDPOINT_NOT_FOUND"),
+                ("sam", "chure", 404, "ENDPOINT_NOT_FOUND"),
+                ("quinn", "chure", 403, "PERMISSION_DENIED"),
+            ]
+            event = bench.noted[1]
+            assert (event.method, event.path, event.service_name, event.outcome) == (
+                "POST",
+                PATH,
+                "inference",
+                "REFUSED",
+            )
+            assert len(event.request_id) == 36
+
+    run(live())
+
+
 @pytest.mark.parametrize("state", ["READY", "STOPPED", "NOT_READY"])
 def test_a_stranger_costs_the_same_steps_whether_there_is_one_or_not(tmp_path: Path, state: str) -> None:
     """Every function of ours that runs between the request's bytes and the answer's, in order, through the quick door."""
