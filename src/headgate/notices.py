@@ -3,7 +3,7 @@
 A notice is a hint. It may be lost; whoever listens also polls (`Database.revision`).
 This is ground floor, since every room may announce or listen.
 Topics: `wish` (an endpoint was written by the API), `routing` (the routing table changed), `demand` (a request waits for a
-sleeping entity), `agent` (an environment or replica changed).
+sleeping entity), `agent` (an environment or replica changed), `identity` (users, groups or tokens changed).
 """
 
 from __future__ import annotations
