@@ -23,6 +23,8 @@ every caller on a running server and fail when a route is missing here.
   somebody else, the answer is 401 `UNAUTHENTICATED`, but for routes marked **anyone**, which ask nobody who they are.
 * A token narrowed to querying one endpoint is answered 403 wherever it asks for anything else."""
 
+_PAGES = "/mlflow/"
+"""Of MLflow's web pages: the same routes once more, said in words."""
 _SHOWN = {OK: "yes", FORBIDDEN: "403", HIDDEN: "404"}
 
 
@@ -39,7 +41,7 @@ def served_routes() -> set[tuple[str, str]]:
 
 
 def _table(section: Section) -> str:
-    return table(("", "Path", *CALLERS), [_cells(row) for row in section.rows])
+    return table(("", "Path", *CALLERS), [_cells(row) for row in section.rows if not row.path.startswith(_PAGES)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -55,6 +55,6 @@ ARTIFACTS = Section(
 
 PROXY = Section(
     "Experiments, runs, traces",
-    "MLflow's own server answers; everybody in the workspace may use it.",
+    "MLflow's own server answers; everybody in the workspace may use it. The same holds for its pages and what they ask, below `/mlflow/`.",
     tuple(Row(method, path, ANYBODY, ok=PASSED_ON) for method, path in ROUTES),
 )
