@@ -111,8 +111,8 @@ class LimitSettings:
     wake_deadline_s: float = 300.0
     """How long a request to a sleeping endpoint is held before it is answered 504."""
     refusals_per_minute: int = 20
-    """Refused credentials of one client address that are answered at once. Further ones within the minute are answered later, so that
-    guessing is slow; 25 times as many of all addresses together as well. Good credentials are never delayed."""
+    """Refused credentials of one client address that one server process answers at once. Further ones within the minute are answered
+    later, so that guessing is slow; so are 25 times as many of all addresses together. Good credentials are never delayed."""
     shutdown_s: float = 30.0
     """SIGTERM lets running requests finish for this long."""
 

@@ -25,7 +25,7 @@ TOKEN = "token"
 OAUTH = "oauth"
 SESSION = "session"
 
-_REMEMBERED = 1024
+_REMEMBERED = 4096
 _HOW = "Send the header `Authorization: Bearer <token>`; `headgate serve` keeps the administrator's token in data_dir/admin-token."
 _INVALID = f"Invalid access token. {_HOW}"
 

@@ -115,6 +115,8 @@ class Identities:
             administrator = User(identity.ADMINISTRATOR_ID, admin_user, admin_user)
             identity.check(administrator)
             with self._database.write(TOPIC) as connection:
+                if _known(connection, [administrator.id]):  # somebody else starts just now
+                    return
                 connection.execute(sa.insert(_I).values(_values(administrator)))
                 for group_id, name in identity.BUILT_IN.items():
                     group = Group(group_id, name, entitlements=identity.GIVEN_TO[group_id])

@@ -146,7 +146,10 @@ class _Family(Generic[One]):
 
     def _written(self, id: str, dependencies: ApiDependencies) -> Resource:
         wait_until_known(dependencies)
-        return self._shown(id, dependencies.directory())
+        directory = dependencies.directory()
+        if directory.revision < dependencies.identities.revision():  # this process hangs behind
+            directory = Directory(dependencies.identities.read())
+        return self._shown(id, directory)
 
     def _shown(self, id: str, directory: Directory) -> Resource:
         one = directory.by_id(id)
