@@ -114,9 +114,10 @@ class Streaming(PythonModel):
 
 
 class Behaving(PythonModel):
-    """Does what column `do` says: answer, sleep N, exit, raise, print, environment."""
+    """Does what column `do` says: answer, sleep N, exit, abort, raise, print, environment, digest, leak."""
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> list[str]:
+        import hashlib
         import logging
         import threading
 
@@ -132,6 +133,14 @@ class Behaving(PythonModel):
             logging.getLogger("model").warning("warned %s", argument)
         elif verb == "environment":
             return [os.environ.get(argument, "")]
+        elif verb == "digest":
+            return [hashlib.sha256(os.environ.get(argument, "").encode()).hexdigest()]
+        elif verb == "leak":
+            print(f"it is {os.environ[argument]}", flush=True)
+            logging.getLogger("model").error("it is %s", os.environ[argument])
+            raise ValueError(f"it is {os.environ[argument]}")
+        elif verb == "abort":
+            os.abort()
         elif verb == "names":
             return [",".join(sorted(os.environ))]
         elif verb == "pid":
