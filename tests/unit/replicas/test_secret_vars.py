@@ -164,6 +164,19 @@ def test_the_next_agent_adopts_a_replica_whose_secret_it_does_not_know(housed):
     asyncio.run(scenario())
 
 
+def test_why_a_replica_failed_is_told_without_its_secrets(config):
+    async def scenario():
+        async with running(config) as client:
+            # The stand-in writes this into its log and status, as native code does: past any redaction of the worker's.
+            await client.start_replica(
+                dataclasses.replace(replica(), secret_vars={"BEHAVE": "fail", "KEY": "behaving fail"})
+            )
+            found = await until_replica(client, "FAILED")
+            assert "[REDACTED]" in found.message and "behaving fail" not in found.message
+
+    asyncio.run(scenario())
+
+
 def test_a_specification_does_not_show_its_secrets():
     assert CANARY not in repr(secret()) and secret().plain_vars == {}
 
