@@ -22,7 +22,7 @@ from headgate.access.directory import DirectorySource, Follower
 from headgate.access.model_rights import ModelRights
 from headgate.access.oauth import server as oauth_server
 from headgate.access.oauth.server import AuthorizationServer
-from headgate.access.principals import Authenticator
+from headgate.access.principals import Authenticator, Principal
 from headgate.access.rights import Rights
 from headgate.access.secrets import Vault
 from headgate.api import unity_catalog
@@ -90,7 +90,13 @@ def authorization_server(
     place: oauth_server.Place, verified: oauth_server.Verification, authenticator: Authenticator, follower: Follower
 ) -> AuthorizationServer:
     """What issues tokens and logs people in."""
-    level = Rights(Grants(place.database)).endpoint_level
+    rights, endpoints = Rights(Grants(place.database)), Endpoints(place.database)
+
+    def level(caller: Principal, endpoint_id: str) -> str | None:
+        held = rights.endpoint_level(caller, endpoint_id)
+        # Administrators have everything on whatever there is.
+        return held if not caller.admin or endpoints.by_id(endpoint_id) is not None else None
+
     others = oauth_server.Others(authenticator, follower.now, follower.refresh, level)
     return oauth_server.build(place, verified, others)
 

@@ -13,7 +13,7 @@ import typer
 
 import headgate
 from headgate.cli import doctor, endpoints, logs, queries, secrets, serve
-from headgate.cli.identity import groups, service_principals, tokens, users
+from headgate.cli.identity import client_secrets, groups, oauth, service_principals, tokens, users
 from headgate.cli.printing import note
 from headgate.cli.problems import CliError
 from headgate.cli.registry import model_details, models, namespaces
@@ -34,11 +34,12 @@ app.add_typer(users.group, name="users")
 app.add_typer(groups.group, name="groups")
 app.add_typer(service_principals.group, name="service-principals")
 app.add_typer(tokens.group, name="tokens")
+app.add_typer(oauth.group, name="oauth")
 app.add_typer(secrets.group, name="secrets")
 register(app, "doctor")(doctor.doctor)
 
 # Importing these added their commands to the groups of others.
-GROUPS = (queries, logs, model_details)
+GROUPS = (queries, logs, model_details, client_secrets)
 
 
 def _show_version(wanted: bool) -> None:

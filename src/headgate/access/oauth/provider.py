@@ -125,7 +125,8 @@ class Provider:
             header = jwt.get_unverified_header(token)
             claims: Mapping[str, Any] = jwt.decode(
                 token,
-                self._key(header.get("kid")),
+                # The bare key: one that names no algorithm would be taken for RS256's only.
+                self._key(header.get("kid")).key,
                 algorithms=list(ALGORITHMS),
                 audience=self._settings.client_id,
                 issuer=self._settings.issuer,
@@ -136,7 +137,7 @@ class Provider:
                 },
             )  # fmt: skip
             self._check_times(claims)
-        except (jwt.InvalidTokenError, ValueError, TypeError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise LoginFailed(f"The login provider's ID token cannot be trusted: {error}.") from None
         audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         if claims.get("azp", self._settings.client_id if len(audiences) == 1 else "") != self._settings.client_id:

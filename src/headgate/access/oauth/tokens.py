@@ -107,7 +107,7 @@ class Tokens:
                 options={"require": _REQUIRED, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
             )
             expires_s = int(claims["exp"])
-        except (jwt.InvalidTokenError, binascii.Error, ValueError, TypeError):
+        except (jwt.PyJWTError, binascii.Error, ValueError, TypeError):
             raise _refused("its signature or what it says is not right") from None
         if now_ms >= expires_s * 1000:
             raise _refused("it has expired")
