@@ -107,7 +107,8 @@ def data_dir(settings: Settings) -> Finding:
         return Finding(Verdict.ok, f"{folder} will be created")
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return Finding(Verdict.broken, f"{folder} is not a folder this user can write", f"chown or chmod {folder}")
-    open_to_others = [path for path in (folder, folder / "admin-token") if path.exists() and _others_may(path)]
+    private = (folder, folder / "admin-token", folder / "secret-key")
+    open_to_others = [path for path in private if path.exists() and _others_may(path)]
     if open_to_others:
         paths = " ".join(str(path) for path in open_to_others)
         return Finding(Verdict.broken, f"other users may read {paths}", f"chmod go= {paths}")

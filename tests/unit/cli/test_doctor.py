@@ -69,13 +69,14 @@ def test_a_settings_file_that_cannot_be_read_is_broken(run: Run, tmp_path: Path)
     assert (ran.code, verdicts(ran)["settings"]) == (1, "broken")
 
 
-def test_a_token_file_others_may_read_is_broken(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["admin-token", "secret-key"])
+def test_a_token_or_key_file_others_may_read_is_broken(run: Run, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "data"
     folder.mkdir(mode=0o700)
-    (folder / "admin-token").write_text("x")
-    (folder / "admin-token").chmod(0o644)
+    (folder / name).write_text("x")
+    (folder / name).chmod(0o644)
     found = checks.data_dir(settings.load())
-    assert (found.verdict, found.advice) == (Verdict.broken, f"chmod go= {folder / 'admin-token'}")
+    assert (found.verdict, found.advice) == (Verdict.broken, f"chmod go= {folder / name}")
 
 
 def test_a_taken_port_is_a_warning() -> None:
