@@ -135,6 +135,8 @@ def prepare(place: Place) -> None:
     """Once at start, before there is any server: the first key, and the login provider's secret, sealed."""
     given = place.settings.login.client_secret
     if given:
-        sealed = place.sealer.seal(given.encode(), f"fact:{_LOGIN_SECRET}")
-        leases.settle_fact(place.database, _LOGIN_SECRET, lambda _: sealed, sealing.TOPIC)
+        seal = place.sealer.seal
+        leases.settle_fact(
+            place.database, _LOGIN_SECRET, lambda _: seal(given.encode(), f"fact:{_LOGIN_SECRET}"), sealing.TOPIC
+        )
     verification(place)
