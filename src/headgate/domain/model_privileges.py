@@ -120,7 +120,7 @@ def path_to(securable: Securable) -> list[Securable]:
     return [Securable(kind, ".".join(parts[: depth + 1])) for depth, kind in enumerate(kinds)]
 
 
-def absent(securable: Securable) -> errors.ResourceDoesNotExist:
+def absent(securable: Securable) -> errors.Hidden:
     """The one answer for what is not there and for what is hidden."""
     if securable.kind == MODEL:
         return errors.Hidden(f"Registered model {securable.id} does not exist.")

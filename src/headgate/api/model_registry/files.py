@@ -102,6 +102,7 @@ def _add_url_routes(router: APIRouter, shelf: Shelf, signer: UrlSigner) -> None:
         request: Request, given: Given, caller: Caller, sent: FileNamed = Depends(read)
     ) -> dict[str, Any]:
         """A URL to PUT one file of a version that is not finalized yet."""
+        request.state.audit_object = sent.path
         file = shelf.writable(caller, paths.parse_file(sent.path))
         return {"url": signer.url(base_url(given, request), "PUT", file.text), "headers": []}
 
@@ -110,6 +111,7 @@ def _add_url_routes(router: APIRouter, shelf: Shelf, signer: UrlSigner) -> None:
         request: Request, given: Given, caller: Caller, sent: FileNamed = Depends(read)
     ) -> dict[str, Any]:
         """A URL to GET one file."""
+        request.state.audit_object = sent.path
         file = shelf.readable(caller, paths.parse_file(sent.path))
         byte_ranges.existing(shelf.files, file)
         return {"url": signer.url(base_url(given, request), "GET", file.text), "headers": []}

@@ -29,6 +29,11 @@ class CreateModel(ModelParts):
     tags: list[Tag] = Field(default_factory=list)
     storage_location: str | None = None
 
+    @property
+    def securable(self) -> Securable:
+        """What is to be made."""
+        return ModelName.parse(self.full(self.name)).securable
+
 
 class ListModels(Paged):
     catalog_name: str = ""

@@ -33,6 +33,11 @@ class CreateCatalog(Arguments):
     provider_name: str | None = None
     share_name: str | None = None
 
+    @property
+    def securable(self) -> Securable:
+        """What is to be made."""
+        return Securable(CATALOG, catalog_name(self.name))
+
 
 class CreateSchema(Arguments):
     name: str
@@ -40,6 +45,11 @@ class CreateSchema(Arguments):
     comment: str | None = None
     properties: dict[str, str] | None = None
     storage_root: str | None = None
+
+    @property
+    def securable(self) -> Securable:
+        """What is to be made."""
+        return Securable(SCHEMA, f"{catalog_name(self.catalog_name)}.{catalog_name(self.name)}")
 
 
 class ListSchemas(Paged):
@@ -64,15 +74,16 @@ class Delete(NamespaceNamed):
 def _create_catalog(asking: Asking, sent: CreateCatalog) -> dict[str, Any]:
     refuse(_ELSEWHERE, storage_root=sent.storage_root)
     refuse(_OUTSIDE, connection_name=sent.connection_name, provider_name=sent.provider_name, share_name=sent.share_name)
-    return catalog_info(asking, _created(asking, catalog_name(sent.name), sent))
+    return catalog_info(asking, _created(asking, sent))
 
 
 def _create_schema(asking: Asking, sent: CreateSchema) -> dict[str, Any]:
     refuse(_ELSEWHERE, storage_root=sent.storage_root)
-    return schema_info(asking, _created(asking, f"{catalog_name(sent.catalog_name)}.{catalog_name(sent.name)}", sent))
+    return schema_info(asking, _created(asking, sent))
 
 
-def _created(asking: Asking, full_name: str, sent: CreateCatalog | CreateSchema) -> Namespace:
+def _created(asking: Asking, sent: CreateCatalog | CreateSchema) -> Namespace:
+    full_name = sent.securable.id
     asking.rights.require_new_namespace(asking.caller, full_name)
     return asking.registry.catalogs.create(full_name, asking.author, sent.comment or "", sent.properties or {})
 
