@@ -94,15 +94,15 @@ class Tags(_Answer):
     tags: list[Tag]
 
 
-class QueryInfo(_Answer):
+class DirectQuery(_Answer):
     """Where requests go directly, and what to ask a token for."""
 
     endpoint_url: str
     authorization_details: str
 
 
-class DataPlaneInfo(_Answer):
-    query_info: QueryInfo
+class DataPlane(_Answer):
+    query_info: DirectQuery
 
 
 class Endpoint(_Answer):
@@ -122,7 +122,7 @@ class Endpoint(_Answer):
     description: str
     route_optimized: bool
     endpoint_url: str | None = None
-    data_plane_info: DataPlaneInfo | None = None
+    data_plane_info: DataPlane | None = None
     permission_level: str
     email_notifications: dict[str, Any] | None = None
     telemetry_config: dict[str, Any] | None = None

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from headgate import errors
 from headgate.access.oauth.server import AuthorizationServer
-from headgate.access.principals import Principal
-from headgate.api.dependencies import ApiDependencies, Caller, Given
+from headgate.api.dependencies import Visit, Visiting
 from headgate.domain.identity import ServicePrincipal
 from headgate.store.oauth.client_secrets import ClientSecret
 from headgate.wire.endpoint_input import Text
@@ -35,17 +34,9 @@ class ClientSecrets:
     def __init__(self, server: AuthorizationServer) -> None:
         self._server = server
 
-    def create(
-        self,
-        principal_id: str,
-        request: Request,
-        dependencies: Given,
-        caller: Caller,
-        body: NewSecretInput | None = None,
-    ) -> dict[str, Any]:
+    def create(self, principal_id: str, visit: Visiting, body: NewSecretInput | None = None) -> dict[str, Any]:
         """Make a secret for a service principal; its value is shown this once."""
-        found = _principal(dependencies, caller, principal_id)
-        request.state.audit_object = found.application_id
+        found = _principal(visit, principal_id)
         if body is not None and set(body.scopes or ()) - {"all-apis"}:
             raise errors.InvalidParameterValue(
                 "scopes other than all-apis are not supported: they would not be enforced."
@@ -53,19 +44,15 @@ class ClientSecrets:
         new = self._server.secrets.create(found.id, None if body is None else body.lifetime)
         return {**_shown(new.stored, new.stored.created_at_ms), "secret": new.value}
 
-    def show_all(self, principal_id: str, dependencies: Given, caller: Caller) -> dict[str, Any]:
+    def show_all(self, principal_id: str, visit: Visiting) -> dict[str, Any]:
         """List a service principal's secrets, without their values."""
-        found = _principal(dependencies, caller, principal_id)
-        now_ms = dependencies.clock.now_ms()
+        found = _principal(visit, principal_id)
+        now_ms = visit.dependencies.clock.now_ms()
         return {"secrets": [_shown(secret, now_ms) for secret in self._server.secrets.of(found.id)]}
 
-    def delete(
-        self, principal_id: str, secret_id: str, request: Request, dependencies: Given, caller: Caller
-    ) -> dict[str, Any]:
+    def delete(self, principal_id: str, secret_id: str, visit: Visiting) -> dict[str, Any]:
         """Delete a secret: it gets no token any more."""
-        found = _principal(dependencies, caller, principal_id)
-        request.state.audit_object = found.application_id
-        self._server.secrets.delete(found.id, secret_id)
+        self._server.secrets.delete(_principal(visit, principal_id).id, secret_id)
         return {}
 
 
@@ -79,14 +66,15 @@ def routes(server: AuthorizationServer) -> APIRouter:
     return router
 
 
-def _principal(dependencies: ApiDependencies, caller: Principal, principal_id: str) -> ServicePrincipal:
-    if not caller.admin:
+def _principal(visit: Visit, principal_id: str) -> ServicePrincipal:
+    if not visit.caller.admin:
         raise errors.PermissionDenied("Only administrators can see and change the secrets of service principals.")
-    found = dependencies.directory().by_id(principal_id)
+    found = visit.dependencies.directory().by_id(principal_id)
     if not isinstance(found, ServicePrincipal):
         raise errors.ResourceDoesNotExist(
             f"There is no service principal with id {principal_id}. It is the id in SCIM, not the application id."
         )
+    visit.request.state.audit_object = found.application_id
     return found
 
 
