@@ -6,18 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from headgate.access.oauth import authorization_details
-from headgate.domain import state
+from headgate.domain import following, state
 from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outcome
+from headgate.domain.following import Targets
 from headgate.domain.replica import Replica
 from headgate.wire import endpoint_output as shown
 
 
-def detailed(endpoint: Endpoint, replicas: Iterable[Replica], level: str) -> shown.Endpoint:
-    """An endpoint in full. `replicas` are its own, oldest first; `level` is the caller's."""
+def detailed(
+    endpoint: Endpoint, replicas: Iterable[Replica], level: str, targets: Targets | None = None
+) -> shown.Endpoint:
+    """An endpoint in full. `replicas` are its own, oldest first; `level` is the caller's; `targets`: of the aliases it follows."""
     rows = list(replicas)
     return shown.Endpoint(
         **_common(endpoint),
-        config=_config(endpoint, rows),
+        config=_with_notes(_config(endpoint, rows), endpoint.serving, targets),
         pending_config=_pending(endpoint, rows),
         route_optimized=endpoint.route_optimized,
         permission_level=level,
@@ -41,11 +44,21 @@ def summary(endpoint: Endpoint) -> shown.EndpointSummary:
     """An endpoint in a list: no pending config, no sizes."""
     config = endpoint.serving.config if endpoint.serving else EndpointConfig()
     entities = [
-        shown.EntitySummary(name=e.name, entity_name=e.entity_name, entity_version=e.entity_version)
+        shown.EntitySummary(
+            name=e.name,
+            entity_name=e.entity_name,
+            entity_version=e.entity_version,
+            followed_alias=e.followed_alias or None,
+        )
         for e in config.served_entities
     ]
     models = [
-        shown.ModelSummary(name=e.name, model_name=e.entity_name, model_version=e.entity_version)
+        shown.ModelSummary(
+            name=e.name,
+            model_name=e.entity_name,
+            model_version=e.entity_version,
+            followed_alias=e.followed_alias or None,
+        )
         for e in config.served_entities
     ]
     return shown.EndpointSummary(
@@ -81,6 +94,18 @@ def _config(endpoint: Endpoint, replicas: Sequence[Replica]) -> shown.Config:
     return shown.Config(**_of_generation(endpoint, endpoint.serving, replicas))
 
 
+def _with_notes(config: shown.Config, serving: Generation | None, targets: Targets | None) -> shown.Config:
+    """The same; entities whose alias is gone say so, unless they have something else to say."""
+    if serving is None or targets is None:
+        return config
+    for place, entity in enumerate(serving.config.served_entities):
+        note = following.orphaned(entity, targets)
+        for one in (config.served_entities[place], config.served_models[place]) if note else ():
+            if not one.state.deployment_state_message:
+                one.state.deployment_state_message = note
+    return config
+
+
 def _pending(endpoint: Endpoint, replicas: Sequence[Replica]) -> shown.PendingConfig | None:
     wanted = endpoint.wanted
     if wanted is None or wanted.outcome is Outcome.ACTIVE:
@@ -94,6 +119,7 @@ def _of_generation(endpoint: Endpoint, generation: Generation, replicas: Sequenc
         derived = state.of_entity(endpoint, generation, entity, replicas)
         same: dict[str, Any] = {
             "name": entity.name,
+            "followed_alias": entity.followed_alias or None,
             "workload_type": entity.workload_type,
             "workload_size": entity.workload_size,
             "scale_to_zero_enabled": entity.scale_to_zero_enabled,

@@ -143,7 +143,9 @@ def _version(alias: str | None, version: str | None) -> tuple[str | None, str | 
     if version is None or version.isdecimal():
         return asked, version
     if version != asked:
-        raise InvalidParameterValue(f"entity_version {version} and followed_alias {alias} contradict each other: give one of them.")
+        raise InvalidParameterValue(
+            f"entity_version {version} and followed_alias {alias} contradict each other: give one of them."
+        )
     return asked, None
 
 

@@ -13,7 +13,7 @@ from headgate.access import rights
 from headgate.access.principals import Principal
 from headgate.api import endpoint_shapes, endpoint_wishes, in_force
 from headgate.api.dependencies import ApiDependencies, Caller, Given
-from headgate.domain import endpoint_rules, state
+from headgate.domain import endpoint_rules, following, state
 from headgate.domain.endpoint import Endpoint, Generation, Outcome
 from headgate.domain.endpoint_rules import Author
 from headgate.domain.grants import CAN_MANAGE, CAN_VIEW
@@ -55,6 +55,8 @@ def create(body: given.CreateEndpoint, request: Request, dependencies: Given, ca
     endpoint_wishes.check_create(body)
     author = _author(dependencies, caller)
     config = None if body.config is None else endpoint_wishes.deployable(dependencies, body.config, caller, author)
+    if body.config is not None and config is not None:
+        endpoint_wishes.check_shown_versions(body.config, config, None)
     telemetry = endpoint_wishes.written(body.telemetry_config) if config else None
     endpoint = Endpoint(
         id=dependencies.new_id(),
@@ -98,9 +100,10 @@ def delete(name: str, dependencies: Given, caller: Caller) -> shown.Nothing:
 
 def update_config(name: str, body: given.ConfigInput, dependencies: Given, caller: Caller) -> shown.Endpoint:
     """Replace an endpoint's config; the old one serves until the new one is ready. Takes CAN_MANAGE."""
-    find(dependencies, caller, name, CAN_MANAGE)
+    before = find(dependencies, caller, name, CAN_MANAGE)
     author = _author(dependencies, caller)
     config = endpoint_wishes.deployable(dependencies, body, caller, author)
+    endpoint_wishes.check_shown_versions(body, config, before)
     return answer(dependencies, dependencies.endpoints.add_generation(name, config, author.now_ms))
 
 
@@ -152,7 +155,9 @@ def answer(dependencies: ApiDependencies, endpoint: Endpoint, level: str = CAN_M
     """An endpoint in full, with the states of its replicas. `level` is the caller's."""
     [current] = as_requests_see(dependencies, [endpoint])
     rows = dependencies.replicas.of_endpoint(endpoint.id)
-    return _located(dependencies, endpoint_shapes.detailed(current, rows, level))
+    followed = following.followed([current.serving.config] if current.serving else [])
+    targets = dependencies.endpoints.targets(followed)
+    return _located(dependencies, endpoint_shapes.detailed(current, rows, level, targets))
 
 
 def _located(dependencies: ApiDependencies, found: shown.Endpoint) -> shown.Endpoint:

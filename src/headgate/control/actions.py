@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from headgate.domain.endpoint import EndpointConfig
 from headgate.domain.environment import EnvironmentSpec
 from headgate.replicas.runtime import ReplicaSpec
 
@@ -99,6 +100,18 @@ class ReportFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """An alias moved: its followers' new versions become the wish, unless that may not be."""
+
+    endpoint_id: str
+    generation: int
+    """The number that the new one gets."""
+    config: EndpointConfig
+    moved: tuple[str, ...]
+    """Names of the entities with another version than before."""
+
+
+@dataclass(frozen=True, slots=True)
 class ForgetEndpoint:
     """Nothing of a deleted endpoint runs any more: its rows go."""
 
@@ -133,6 +146,7 @@ Action = (
     | StopReplica
     | PointTraffic
     | ReportFailure
+    | Follow
     | ForgetEndpoint
     | RetainEnvironments
     | Prune

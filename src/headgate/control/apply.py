@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,10 @@ from headgate.clock import Clock, within
 from headgate.control import actions as act
 from headgate.control.history import History
 from headgate.control.observe import RUNTIME_DEADLINE_S
+from headgate.control.planning.replicas import clip
+from headgate.domain.endpoint import Generation, Outcome, ServedEntity
 from headgate.domain.replica import Replica, ReplicaState
+from headgate.errors import TemporarilyUnavailable
 from headgate.replicas.runtime import ReplicaSpec, Runtime, RuntimeUnreachable
 from headgate.store.activity import Activity
 from headgate.store.endpoints import Endpoints
@@ -41,6 +44,9 @@ class Applier:
     secret_vars: Callable[[ReplicaSpec], Mapping[str, str]]
     """The environment variables of a replica that hold something secret, asked right before it starts and kept nowhere.
     Blocks. Raises SecretUnavailable."""
+    refusal: Callable[[ServedEntity, Sequence[str]], str]
+    """(entity with the version it follows its alias to, its creator and the endpoint's) -> why not; empty: it may be served. Blocks.
+    Raises TemporarilyUnavailable."""
     new_id: Callable[[], str]
     """A replica id never used before: short, safe in a file name."""
 
@@ -144,6 +150,28 @@ async def _report_failure(to: Applier, action: act.ReportFailure) -> bool:
     )
 
 
+async def _follow(to: Applier, action: act.Follow) -> bool:
+    """Raises nothing for what cannot be said now: the next lap asks again."""
+    try:
+        refusals = await asyncio.to_thread(_refusals, to, action)
+    except TemporarilyUnavailable:
+        return False
+    generation = Generation(action.generation, action.config, Outcome.PENDING, to.clock.now_ms())
+    if refusals:
+        message = "\n".join(f"Served entity {name}: {why}" for name, why in refusals.items())
+        generation = dataclasses.replace(generation, outcome=Outcome.FAILED, message=message, entity_messages=refusals)
+    return await asyncio.to_thread(to.endpoints.follow, action.endpoint_id, generation)
+
+
+def _refusals(to: Applier, action: act.Follow) -> dict[str, str]:
+    """Served entity -> why it may not be given the version that its alias names now."""
+    endpoint = to.endpoints.by_id(action.endpoint_id)
+    creators = () if endpoint is None else (endpoint.creator,)
+    moved = [entity for entity in action.config.served_entities if entity.name in action.moved]
+    found = {e.name: to.refusal(e, tuple(dict.fromkeys((e.creator, *creators)))) for e in moved}
+    return {name: clip(why) for name, why in found.items() if why}
+
+
 async def _forget_endpoint(to: Applier, action: act.ForgetEndpoint) -> bool:
     await asyncio.to_thread(to.endpoints.forget, action.endpoint_id)
     return True
@@ -171,6 +199,7 @@ _FUNCTIONS: Mapping[type[Any], Callable[[Applier, Any], Awaitable[bool]]] = {
     act.StopReplica: _stop_replica,
     act.PointTraffic: _point_traffic,
     act.ReportFailure: _report_failure,
+    act.Follow: _follow,
     act.ForgetEndpoint: _forget_endpoint,
     act.RetainEnvironments: _retain,
     act.Prune: _prune,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
+from threading import Lock
 
 from headgate.clock import Clock
 from headgate.domain.environment import ModelDescription
@@ -19,7 +20,7 @@ _RETRY_S = 5.0
 
 
 class Lookup:
-    """`describe` that returns soon: with what is known, or TemporarilyUnavailable while it is being found out. One caller at a time."""
+    """`describe` that returns soon: with what is known, or TemporarilyUnavailable while it is being found out."""
 
     def __init__(self, describe: Describe, clock: Clock) -> None:
         self._describe = describe
@@ -28,9 +29,14 @@ class Lookup:
         self._asked: dict[tuple[str, str], Future[ModelDescription]] = {}
         self._again_at_s: dict[tuple[str, str], float] = {}
         self._hasty_until_s = float("-inf")
+        self._lock = Lock()
 
     def __call__(self, entity_name: str, version: str) -> ModelDescription:
         """Raises what `describe` raises, or TemporarilyUnavailable: ask again later."""
+        with self._lock:
+            return self._look_up(entity_name, version)
+
+    def _look_up(self, entity_name: str, version: str) -> ModelDescription:
         place = (entity_name, version)
         if self._clock.monotonic_s() < self._again_at_s.get(place, float("-inf")):
             raise TemporarilyUnavailable(f"{entity_name} version {version} cannot be looked up: the storage is away.")

@@ -26,13 +26,15 @@ from headgate.control.observe import RUNTIME_DEADLINE_S, Describe, Observer, rul
 from headgate.control.pace import Pace
 from headgate.control.usage import Growth, Meter, Used
 from headgate.control.world import World
-from headgate.domain.endpoint import Endpoint
+from headgate.domain.endpoint import Endpoint, ServedEntity
 from headgate.replicas.runtime import ReplicaSpec, Runtime, RuntimeUnreachable
 from headgate.settings import Settings
+from headgate.store import endpoints
 from headgate.store.activity import Activity
 from headgate.store.database import Database
-from headgate.store.endpoints import Endpoints
+from headgate.store.endpoints import Endpoints, Hold
 from headgate.store.replicas import Replicas
+from headgate.store.served_models import ALIASES
 from headgate.store.servers import Servers
 from headgate.telemetry import metrics
 from headgate.telemetry.counting import Metrics
@@ -44,7 +46,7 @@ COUNT_S = 1.0
 USAGE_TURNS = 5
 PARALLEL_ENDPOINTS = 8
 """Endpoints whose actions are applied at the same time."""
-TOPICS = frozenset({"wish", "demand", "agent"})
+TOPICS = frozenset({"wish", "demand", "agent", ALIASES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ class Ports:
     """CPU cores of the machine the replicas run on."""
     secret_vars: Callable[[ReplicaSpec], Mapping[str, str]] = lambda spec: {}
     """See `Applier.secret_vars`."""
+    hold: Hold = endpoints.hold_nothing
+    """See `Endpoints`: makes sure that what is followed is still there."""
+    refusal: Callable[[ServedEntity, Sequence[str]], str] = lambda entity, creators: ""
+    """See `Applier.refusal`."""
     usage: Callable[[], Awaitable[Used]] | None = None
     """Asks the agent what replicas use."""
     new_id: Callable[[], str] = lambda: secrets.token_hex(5)
@@ -90,7 +96,7 @@ class Control:
         self._upkeep_at_s = float("-inf")
         self._agent_was_away = False
         self._applier = Applier(
-            endpoints=Endpoints(ports.database),
+            endpoints=Endpoints(ports.database, ports.hold),
             replicas=Replicas(ports.database),
             activity=Activity(ports.database),
             servers=Servers(ports.database),
@@ -99,6 +105,7 @@ class Control:
             history=self._history,
             may_act=self._lease.is_held,
             secret_vars=ports.secret_vars,
+            refusal=ports.refusal,
             new_id=ports.new_id,
         )
 
@@ -222,7 +229,7 @@ class Control:
                     return again
                 level = logging.DEBUG if isinstance(action, act.RetainEnvironments | act.Prune) else logging.INFO
                 logger.log(level, "endpoint %s: %s", name, _label(action), extra={"endpoint": name})
-                again = again or isinstance(action, act.PointTraffic | act.ReportFailure)
+                again = again or isinstance(action, act.PointTraffic | act.ReportFailure | act.Follow)
         return again
 
     def _tell_of_agent(self, away: bool) -> None:
@@ -267,6 +274,6 @@ def _label(action: act.Action) -> str:
     """What an action is about, without the environment variables it may carry."""
     spec = getattr(action, "spec", None)
     subject = getattr(action, "replica_id", "") or getattr(spec, "id", "") or getattr(spec, "entity_name", "")
-    if isinstance(action, act.PointTraffic | act.ReportFailure):
+    if isinstance(action, act.PointTraffic | act.ReportFailure | act.Follow):
         subject = f"generation {action.generation}"
     return f"{type(action).__name__} {subject or getattr(spec, 'key', '')}".rstrip()

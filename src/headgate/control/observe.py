@@ -15,8 +15,10 @@ from headgate.clock import Clock, within
 from headgate.control import world
 from headgate.control.history import History
 from headgate.control.world import ENDED, References, Rules, Unavailable, World
+from headgate.domain import following
 from headgate.domain.endpoint import Endpoint, Generation, ServedEntity
 from headgate.domain.environment import ModelDescription
+from headgate.domain.following import Target, Targets
 from headgate.domain.replica import Replica
 from headgate.errors import HeadgateError, TemporarilyUnavailable
 from headgate.replicas.runtime import Observation, Runtime, RuntimeUnreachable
@@ -25,6 +27,7 @@ from headgate.store.activity import Activity, Load
 from headgate.store.database import Database
 from headgate.store.endpoints import Endpoints
 from headgate.store.replicas import Replicas
+from headgate.store.served_models import ALIASES
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +69,12 @@ class _Known:
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     keys: Mapping[tuple[str, int], Mapping[str, str]] = field(default_factory=dict)
     """(endpoint id, generation) -> served entity name -> deployment key."""
+    alias_revision: int = -1
+    """-1: followers may be others than before."""
+    followed: frozenset[Target] = frozenset()
+    targets: Targets = field(default_factory=dict)
+    lagging: frozenset[str] = frozenset()
+    """Endpoints with an alias to follow that has moved."""
     owners: Mapping[str, str] = field(default_factory=dict)
     """Deployment key -> endpoint id."""
     moving: frozenset[str] = frozenset()
@@ -138,6 +147,7 @@ class Observer:
             locks={key: lock for locks in known.locks.values() for key, lock in locks.items()},
             demands=known.demands,
             loads=known.loads,
+            targets=known.targets,
             past=history.past(),
         )
 
@@ -164,7 +174,8 @@ class Observer:
         wish = self._database.revision("wish")
         if wish != known.wish_revision:
             self._read_endpoints(known)
-            known.wish_revision = wish
+            known.wish_revision, known.alias_revision = wish, -1
+        self._read_aliases(known)
         self._read_rows(known)
         demand = self._database.revision("demand")
         if demand != known.demand_revision:
@@ -174,7 +185,7 @@ class Observer:
         if restless or now_s - known.loads_read_at_s >= QUIET_S:
             known.loads = self._activity.loads(now_ms - self._fresh_load_ms)
             known.loads_read_at_s = now_s
-        busy = sorted(restless | self._called(known, now_ms))
+        busy = sorted(restless | self._called(known, now_ms) | known.lagging)
         return [endpoint_id for endpoint_id in busy if self._read_models(known, known.endpoints[endpoint_id])]
 
     def _read_endpoints(self, known: _Known) -> None:
@@ -191,6 +202,19 @@ class Observer:
         pending = {(e.id, g.number) for e in everything if (g := world.pending(e)) is not None}
         known.locks = {place: found for place, found in known.locks.items() if place in pending}
         known.moving = frozenset(endpoint.id for endpoint in everything if not world.rests(endpoint))
+
+    def _read_aliases(self, known: _Known) -> None:
+        configs = (e.wanted.config for e in known.endpoints.values() if e.wanted is not None and not e.deleted)
+        followed = following.followed(configs) if known.alias_revision < 0 else known.followed
+        if not followed:
+            known.followed, known.targets, known.lagging, known.alias_revision = followed, {}, frozenset(), 0
+            return
+        revision = self._database.revision(ALIASES)
+        if revision != known.alias_revision:
+            known.followed, known.alias_revision = followed, revision
+            known.targets = self._endpoints.targets(followed)
+            lagging = (e.id for e in known.endpoints.values() if following.lagging(e, known.targets) is not None)
+            known.lagging = frozenset(lagging)
 
     def _read_rows(self, known: _Known) -> None:
         stale, known.stale = known.stale, set()

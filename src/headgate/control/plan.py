@@ -6,7 +6,7 @@ Called by the loop, per endpoint so that one that cannot be planned stops no oth
 from __future__ import annotations
 
 from headgate.control import actions as act
-from headgate.control.planning import deployments, replicas, scaling, update
+from headgate.control.planning import deployments, follow, replicas, scaling, update
 from headgate.control.world import ENDED, References, World
 from headgate.domain.endpoint import Endpoint
 
@@ -46,6 +46,7 @@ def of_endpoint(world: World, endpoint: Endpoint) -> list[act.Action]:
     planned, rows = replicas.settle(world, world.rows.get(endpoint.id, ()))
     if endpoint.deleted and all(row.state in ENDED for row in rows):
         return [*planned, act.ForgetEndpoint(endpoint.id)]
+    planned += follow.catch_up(world, endpoint)
     wanted = deployments.of(world, endpoint, rows)
     outcome = update.conclude(world, endpoint, wanted)
     planned += outcome

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from headgate.domain.endpoint import Endpoint, Generation, Outcome
 from headgate.domain.environment import ModelDescription
+from headgate.domain.following import Targets
 from headgate.domain.replica import Replica, ReplicaState
 from headgate.replicas.runtime import Observation
 
@@ -85,6 +86,8 @@ class World:
     demands: Mapping[str, int] = field(default_factory=dict)
     """Deployment key -> when a request last waited for it, milliseconds since the epoch."""
     loads: Mapping[str, Load] = field(default_factory=dict)
+    targets: Targets = field(default_factory=dict)
+    """What the aliases name that endpoints follow."""
     past: Past = field(default_factory=Past)
 
 

@@ -22,7 +22,7 @@ class ServedEntity:
     entity_version: str
     """Version number as a string; an alias has been resolved."""
     requested_version: str
-    """What the client wrote: a version, or an alias such as `@Champion`."""
+    """What the client wrote: a version, or an alias such as `@Champion`, which it then follows."""
     scale_to_zero_enabled: bool = False
     workload_type: str = "CPU"
     workload_size: str | None = None
@@ -49,6 +49,11 @@ class ServedEntity:
         if self.secret_versions:
             identity.append(sorted(self.secret_versions.items()))
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+
+    @property
+    def followed_alias(self) -> str:
+        """Without its `@`; empty when it serves the version it was created with."""
+        return self.requested_version[1:] if self.requested_version.startswith("@") else ""
 
     def concurrency(self) -> tuple[int, int]:
         """Least and most requests executing at once."""

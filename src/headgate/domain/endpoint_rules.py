@@ -81,7 +81,7 @@ def _served(wish: EntityWish, version: str, author: Author) -> ServedEntity:
     entity_name = wish.entity_name or ""
     size, low, high = served_entities.sizing(wish)
     return ServedEntity(
-        name=wish.name or served_entities.default_name(entity_name, version),
+        name=wish.name or served_entities.default_name(entity_name, wish.entity_version or version),
         entity_name=entity_name,
         entity_version=version,
         requested_version=wish.entity_version or version,

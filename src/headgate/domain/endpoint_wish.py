@@ -14,6 +14,8 @@ class EntityWish:
     entity_name: str | None = None
     entity_version: str | None = None
     """A number, or an alias such as `@Champion`."""
+    shown_version: str | None = None
+    """The number beside an alias in an answer that is sent back."""
     name: str | None = None
     scale_to_zero_enabled: bool | None = None
     workload_type: str | None = None

@@ -39,9 +39,10 @@ def check(wish: EntityWish, *, gpu_available: bool) -> None:
 
 
 def default_name(entity_name: str, version: str) -> str:
-    """`main.default.churn`, `1` -> `churn-1`."""
-    last = re.sub(r"[^A-Za-z0-9_-]", "-", entity_name.rpartition(".")[2])
-    return f"{last[: 62 - len(version)]}-{version}"
+    """`main.default.churn`, `1` -> `churn-1`; `@Champion` -> `churn-Champion`, whichever version that is: routes name it."""
+    last, end = (re.sub(r"[^A-Za-z0-9_-]", "-", part) for part in (entity_name.rpartition(".")[2], version.lstrip("@")))
+    end = end[:40]
+    return f"{last[: 62 - len(end)]}-{end}"
 
 
 def sizing(wish: EntityWish) -> tuple[str | None, int | None, int | None]:

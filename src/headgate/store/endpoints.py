@@ -5,16 +5,18 @@ A generation whose outcome is known never changes again: reading all endpoints r
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from headgate import errors
 from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outcome
+from headgate.domain.following import Target, Targets
 from headgate.domain.grants import CAN_MANAGE, ENDPOINT, Securable
-from headgate.store import grants, tables
+from headgate.store import grants, served_models, tables
 from headgate.store.database import Database, revision_within
 
 _E = tables.endpoints
@@ -26,11 +28,20 @@ _Place = tuple[str, int]
 """(endpoint id, number)."""
 
 
+Hold = Callable[[sa.Connection, EndpointConfig], None]
+
+
+def hold_nothing(_connection: sa.Connection, _config: EndpointConfig) -> None:
+    """For those who deploy what no registry has."""
+
+
 class Endpoints:
     """Repository of the endpoint aggregate. Every method is one transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, hold: Hold = hold_nothing) -> None:
+        """`hold`: called in every transaction that wishes for a config; raises when it cannot be deployed any more."""
         self._database = database
+        self._hold = hold
         self._settled: Mapping[_Place, Generation] = {}
         """Of the endpoints when all were read last."""
 
@@ -115,6 +126,7 @@ class Endpoints:
             with self._database.write("wish", "routing") as connection:
                 connection.execute(sa.insert(_E).values(_row(endpoint)))
                 if endpoint.wanted is not None:
+                    self._hold(connection, endpoint.wanted.config)
                     connection.execute(sa.insert(_G).values(_generation_row(endpoint.id, endpoint.wanted)))
                 if manager is not None:
                     grants.replace_within(connection, Securable(ENDPOINT, endpoint.id), {manager: [CAN_MANAGE]})
@@ -130,6 +142,7 @@ class Endpoints:
                 raise errors.ResourceConflict(
                     f"Endpoint {name} is currently updating. Wait for the update to complete before updating its config."
                 )
+            self._hold(connection, config)
             generation = Generation(1 if newest is None else newest.number + 1, config, Outcome.PENDING, now_ms)
             connection.execute(sa.insert(_G).values(_generation_row(row.id, generation)))
             _change(connection, row.id, wanted_generation=generation.number, updated_at=now_ms, stopped=False)
@@ -178,6 +191,38 @@ class Endpoints:
             row = _locked(connection, name)
             _change(connection, row.id, name=None, deleted_name=name, deleted_at=now_ms, updated_at=now_ms)
             grants.replace_within(connection, Securable(ENDPOINT, row.id), {})
+
+    # -- following an alias (control) ----------------------------------------------------------------------------
+
+    def targets(self, wanted: Collection[Target]) -> Targets:
+        """What these aliases name now."""
+        with self._database.read() as connection:
+            return served_models.targets_within(connection, wanted) if wanted else {}
+
+    def follow(self, endpoint_id: str, generation: Generation) -> bool:
+        """The generation that follows the newest one because an alias moved: PENDING, or FAILED at once.
+
+        False (and nothing written) when there is a newer wish meanwhile.
+        """
+        try:
+            return self._follow(endpoint_id, generation)
+        except errors.ResourceDoesNotExist as error:
+            failed = dataclasses.replace(generation, outcome=Outcome.FAILED, message=error.message)
+            return self._follow(endpoint_id, failed)
+
+    def _follow(self, endpoint_id: str, generation: Generation) -> bool:
+        with self._database.write("wish", "routing") as connection:
+            row = connection.execute(sa.select(_E).where(_E.c.id == endpoint_id).with_for_update()).one_or_none()
+            newest = None if row is None else _newest(connection, endpoint_id)
+            if row is None or row.deleted_at is not None or row.stopped or newest is None:
+                return False
+            if newest.number != generation.number - 1 or newest.outcome == Outcome.PENDING:
+                return False
+            if generation.outcome is Outcome.PENDING:
+                self._hold(connection, generation.config)
+            connection.execute(sa.insert(_G).values(_generation_row(endpoint_id, generation)))
+            _change(connection, endpoint_id, wanted_generation=generation.number)
+        return True
 
     # -- facts (control) -----------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from headgate.domain.registered_model import (
     VersionStatus,
     places,
 )
-from headgate.store import models, registry_tables
+from headgate.store import models, registry_tables, served_models
 from headgate.store.database import Database
 
 _M = registry_tables.registered_models
@@ -100,7 +100,7 @@ class ModelVersions:
 
     def settle(self, version: ModelVersion, status: VersionStatus, message: str, now_ms: int) -> bool:
         """Ends PENDING. False, and nothing written, when it is no more pending or no more there."""
-        with self._database.write() as connection:
+        with self._database.write(served_models.ALIASES) as connection:
             done = connection.execute(
                 sa.update(_V)
                 .where(_V.c.upload_id == version.upload_id, _V.c.status == VersionStatus.PENDING.value)
@@ -122,10 +122,15 @@ class ModelVersions:
             connection.execute(_update(row, stamp, tags=changes.applied(row.tags)))
 
     def delete(self, name: ModelName, version: int, stamp: Stamp) -> list[str]:
-        """With its aliases; returns where its files were, noted as to be deleted. Raises ResourceDoesNotExist."""
-        with self._database.write() as connection:
+        """With its aliases; returns where its files were, noted as to be deleted.
+
+        Raises ResourceDoesNotExist, InUse when an endpoint serves it.
+        """
+        with self._database.write(served_models.ALIASES) as connection:
             model = models.locked(connection, name)
             row = _locked(connection, name, version)
+            what = f"Model version {name.full} version {version} cannot be deleted"
+            served_models.check_unused_within(connection, name.full, what, version)
             aliases = {alias: number for alias, number in model.aliases.items() if number != version}
             models.change(connection, model.id, stamp, aliases=aliases)
             gone = places(row.upload_id, row.location)

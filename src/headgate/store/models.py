@@ -13,7 +13,7 @@ from headgate.domain.grants import MODEL, Securable
 from headgate.domain.model_privileges import absent, taken
 from headgate.domain.namespace import Namespace
 from headgate.domain.registered_model import ModelChange, ModelName, RegisteredModel, Stamp, TagChanges, places
-from headgate.store import grants, namespace_rows, registry_tables
+from headgate.store import grants, namespace_rows, registry_tables, served_models
 from headgate.store.database import Database
 
 _M = registry_tables.registered_models
@@ -90,7 +90,7 @@ class Models:
         """
         new = wanted.name or name
         try:
-            with self._database.write() as connection:
+            with self._database.write(served_models.ALIASES) as connection:
                 row = locked(connection, name)
                 change(connection, row.id, stamp, **wanted.columns())
                 if new != name:
@@ -100,8 +100,11 @@ class Models:
         return self.get(new)
 
     def delete(self, name: ModelName) -> list[str]:
-        """With all its versions and grants; returns where their files were, noted as to be deleted. Raises ResourceDoesNotExist."""
-        with self._database.write() as connection:
+        """With all its versions and grants; returns where their files were, noted as to be deleted.
+
+        Raises ResourceDoesNotExist, InUse when an endpoint serves it.
+        """
+        with self._database.write(served_models.ALIASES) as connection:
             return delete_within(connection, locked(connection, name))
 
     def change_tags(self, name: ModelName, changes: TagChanges, stamp: Stamp) -> None:
@@ -112,7 +115,7 @@ class Models:
 
     def set_alias(self, name: ModelName, alias: str, version: int, stamp: Stamp) -> None:
         """Raises ResourceDoesNotExist when there is no such model or version."""
-        with self._database.write() as connection:
+        with self._database.write(served_models.ALIASES) as connection:
             row = locked(connection, name)
             query = sa.select(_V.c.version).where(_V.c.model_id == row.id, _V.c.version == version)
             if connection.execute(query).first() is None:
@@ -121,7 +124,7 @@ class Models:
 
     def delete_alias(self, name: ModelName, alias: str, stamp: Stamp) -> None:
         """Nothing happens when there is no such alias. Raises ResourceDoesNotExist."""
-        with self._database.write() as connection:
+        with self._database.write(served_models.ALIASES) as connection:
             row = locked(connection, name)
             change(connection, row.id, stamp, aliases=_without(row.aliases, alias))
 
@@ -151,7 +154,8 @@ def change(connection: sa.Connection, model_id: str, stamp: Stamp, **values: Any
 
 
 def rename_within(connection: sa.Connection, row: sa.Row[Any], new: ModelName, stamp: Stamp) -> None:
-    """Under a new name, with its grants. `row` is locked."""
+    """Under a new name, with its grants. `row` is locked. Raises InUse when an endpoint serves it by the old one."""
+    served_models.check_unused_within(connection, row.full_name, f"Registered model {row.full_name} cannot be renamed")
     name = ModelName(*row.full_name.split("."))
     last = max(last_number(connection, name), last_number(connection, new))
     set_last_number(connection, new, last)
@@ -161,6 +165,7 @@ def rename_within(connection: sa.Connection, row: sa.Row[Any], new: ModelName, s
 
 def delete_within(connection: sa.Connection, row: sa.Row[Any]) -> list[str]:
     """As `Models.delete`; `row` is locked."""
+    served_models.check_unused_within(connection, row.full_name, f"Registered model {row.full_name} cannot be deleted")
     versions = connection.execute(sa.select(_V.c.location, _V.c.upload_id).where(_V.c.model_id == row.id))
     gone = [place for version in versions for place in places(version.upload_id, version.location)]
     note_deleted(connection, gone)

@@ -10,7 +10,7 @@ from headgate import errors
 from headgate.domain.model_privileges import TITLES, absent, taken
 from headgate.domain.namespace import Namespace, NamespaceChange, namespace_securable
 from headgate.domain.registered_model import ModelName, Stamp, TagChanges
-from headgate.store import grants, models, namespace_rows, registry_tables
+from headgate.store import grants, models, namespace_rows, registry_tables, served_models
 from headgate.store.database import Database
 
 _S = registry_tables.namespaces
@@ -73,10 +73,10 @@ class Namespaces:
     def delete(self, full_name: str, *, force: bool) -> list[str]:
         """With its grants; `force`: with everything in it. Returns where files were, noted as to be deleted.
 
-        Raises ResourceDoesNotExist, InvalidState when something is in it.
+        Raises ResourceDoesNotExist, InvalidState when something is in it, InUse when an endpoint serves some of it.
         """
         gone: list[str] = []
-        with self._database.write() as connection:
+        with self._database.write(served_models.ALIASES) as connection:
             rows = _and_schemas(connection, full_name)
             inside = [row.full_name for row in rows[1:]]
             for row in rows:

@@ -77,6 +77,9 @@ class ServedEntityInput(_Sizing):
 
     entity_name: Text | None = Field(None, examples=["main.default.churn"])
     entity_version: Version | None = Field(None, examples=["1"])
+    followed_alias: Text | None = Field(
+        None, description="An alias to follow, as answers show it; same as an entity_version of `@` and it."
+    )
     external_model: Anything | None = None
     foundation_model: Anything | None = None
 
@@ -86,6 +89,7 @@ class ServedModelInput(_Sizing):
 
     model_name: Text | None = None
     model_version: Version | None = None
+    followed_alias: Text | None = None
 
 
 class RouteInput(_Body):

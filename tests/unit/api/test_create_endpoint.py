@@ -79,7 +79,9 @@ def test_an_endpoint_may_have_only_a_name(api: ApiHouse) -> None:
 def test_an_alias_is_resolved_when_the_endpoint_is_created(api: ApiHouse) -> None:
     body = api.create("aliased", {"entity_name": "main.default.churn", "entity_version": "@Champion"}).body
     (entity,) = body["pending_config"]["served_entities"]
-    assert (entity["name"], entity["entity_version"]) == ("churn-2", "2")
+    assert (entity["name"], entity["entity_version"]) == ("churn-Champion", "2")
+    assert entity["followed_alias"] == "Champion"
+    assert body["pending_config"]["served_models"][0]["followed_alias"] == "Champion"
 
 
 def test_a_version_may_be_a_number_and_unknown_fields_are_ignored(api: ApiHouse) -> None:

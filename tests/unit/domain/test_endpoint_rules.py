@@ -65,7 +65,8 @@ def test_concurrency_replaces_the_default_size() -> None:
 def test_the_version_asked_for_is_kept_beside_the_one_it_meant() -> None:
     config = endpoint_rules.config(ConfigWish((entity("@Champion"),)), ["3"], ADA)
     (served,) = config.served_entities
-    assert (served.name, served.entity_version, served.requested_version) == ("churn-3", "3", "@Champion")
+    assert (served.name, served.entity_version, served.requested_version) == ("churn-Champion", "3", "@Champion")
+    assert served.followed_alias == "Champion"
 
 
 def test_a_long_model_name_still_makes_a_valid_entity_name() -> None:

@@ -37,7 +37,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"environment_vars": {"A=B": ""}}, "'A=B' is not a valid name"),
     ({"environment_vars": {"HEADGATE_LIFELINE_FD": "3"}}, "reserved"),
     ({"environment_vars": {"HEADGATE_BATCHING": "yes"}}, "'yes'; it can be auto or on or off"),
-    ({"environment_vars": {"KEY": "{{secrets/scope}}"}}, r"KEY: .*is not a reference to a secret: write \{\{secrets/<scope>/<key>\}\}"),
+    (
+        {"environment_vars": {"KEY": "{{secrets/scope}}"}},
+        r"KEY: .*is not a reference to a secret: write \{\{secrets/<scope>/<key>\}\}",
+    ),
     ({"environment_vars": {"HEADGATE_BATCHING": "{{secrets/scope/key}}"}}, "it can be auto or on or off"),
 ]
 
@@ -82,7 +85,8 @@ def test_foundation_models_are_not_served() -> None:
     [
         ("main.default.churn", "1", "churn-1"),
         ("a.b.meta llama:3", "12", "meta-llama-3-12"),
-        ("a.b.x_y", "@a", "x_y-@a"),
+        ("a.b.x_y", "@Champion", "x_y-Champion"),
+        ("a.b.x_y", "@größte wahl", "x_y-gr--te-wahl"),
     ],
 )
 def test_the_default_name_is_made_of_model_and_version(entity_name: str, version: str, name: str) -> None:

@@ -13,7 +13,9 @@ from headgate.api.dependencies import Caller, Given
 from headgate.api.model_registry import arguments
 from headgate.api.model_registry.arguments import Arguments
 from headgate.api.model_registry.asking import Asking
+from headgate.errors import ResourceConflict
 from headgate.registry.models import Registry
+from headgate.store import served_models
 
 SEEN = "to see it"
 ASKED = "asked by the answer"
@@ -58,7 +60,12 @@ def _endpoint(registry: Registry, operation: Operation) -> Callable[..., Any]:
             asking.standing(securable).require_seen()
         elif operation.needs != ASKED:
             asking.standing(securable).require(operation.needs)
-        return JSONResponse(operation.answer(asking, sent))
+        try:
+            return JSONResponse(operation.answer(asking, sent))
+        except served_models.InUse as error:
+            visible = given.rights.endpoint_levels(caller, error.endpoints)
+            names = [name for one, name in error.endpoints.items() if one in visible]
+            raise ResourceConflict(served_models.told(error.what, names, len(error.endpoints) - len(names))) from error
 
     return answer
 
