@@ -41,7 +41,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize(("page", "line"), commands())
 def test_shown_commands_exist_with_their_options(page: str, line: str) -> None:
     words = shlex.split(line, comments=True)
-    length = next(n for n in (3, 2) if " ".join(words[:n]) in command_line.commands())
+    length = next(n for n in (4, 3, 2) if " ".join(words[:n]) in command_line.commands())
     command = command_line.commands()[" ".join(words[:length])]
     known = [*command_line.options(command), *command_line.COMMON, "-o", "-p"]
     assert [word for word in words[length:] if re.match(r"--?[a-z]", word) and word.split("=")[0] not in known] == []
