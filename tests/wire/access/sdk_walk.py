@@ -9,6 +9,7 @@ import os
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config
 from databricks.sdk.errors import DatabricksError
+from databricks.sdk.version import __version__
 
 THINGS = json.loads(os.environ["THINGS"])
 HOST = os.environ["DATABRICKS_HOST"]
@@ -28,7 +29,7 @@ CALLS = {
     "read secret": lambda w: bool(w.secrets.get_secret(SCOPE, KEY).value),
     "write secret": lambda w: w.secrets.put_secret(SCOPE, "walk", string_value="x"),
     "list scopes": lambda w: SCOPE in [found.name for found in w.secrets.list_scopes()],
-    "create a user": lambda w: w.users.create(user_name="somebody-of-" + w.current_user.me().user_name).user_name[:8],
+    "create a user": lambda w: w.users.create(user_name=f"somebody-{__version__}@example.com").user_name[:8],
 }
 
 

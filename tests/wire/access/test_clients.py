@@ -66,5 +66,7 @@ def test_mlflow_raises_what_its_users_expect(world: World, requirements: tuple[s
     assert met(seen, "get model") == by(TO_QUERY, True, **refusals)
     assert met(seen, "get version") == by(TO_QUERY, "1", **refusals)
     assert met(seen, "set alias") == by(TO_MANAGE, None, **refusals)
+    for call in ("get experiment", "log a run"):
+        assert met(seen, call) == dict.fromkeys(CALLERS, True)
     for credential in BAD:
         assert set(seen[credential].values()) == {"UNAUTHENTICATED"}, credential
