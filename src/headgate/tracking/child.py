@@ -88,6 +88,7 @@ class Child:
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _process: subprocess.Popen[bytes] | None = None
     _retry_at_s: float = 0.0
+    _background: asyncio.Task[None] | None = None
 
     @property
     def socket(self) -> Path:
@@ -98,11 +99,31 @@ class Child:
         """It did not answer: the next `ensure` looks."""
         self._alive = False
 
+    async def is_up(self) -> bool:
+        """Whether it answers right now. If not, it is being started when this returns, and nobody waits for it."""
+        if not self._alive and not await self._answers():
+            if self._background is None or self._background.done():
+                self._background = asyncio.create_task(self._try())
+            return False
+        self._alive = True
+        return True
+
+    async def _try(self) -> None:
+        with contextlib.suppress(errors.TemporarilyUnavailable):  # it is in the log
+            await self.ensure()
+
     async def look(self) -> None:
         """As `ensure`, but finds out by itself whether it lives."""
         if not await self._answers():
             self.failed()
         await self.ensure()
+
+    async def close(self) -> None:
+        """Ends what is under way here; the child itself lives on, for other server processes."""
+        if self._background is not None:
+            self._background.cancel()
+            await asyncio.gather(self._background, return_exceptions=True)
+        self._ended()
 
     async def ensure(self) -> None:
         """Returns when it answers, starting it if needed. Raises TemporarilyUnavailable."""
@@ -117,13 +138,14 @@ class Child:
         if time.monotonic() < self._retry_at_s:
             raise errors.TemporarilyUnavailable(_AWAY, headers={"retry-after": "1"})
         deadline_s = time.monotonic() + self.program.deadline_s
+        self._ended()  # one that was started here earlier, and served
         while not await self._answers():
-            await asyncio.to_thread(self._start_unless_running)
+            if (code := self._ended()) is not None:
+                self._fail(f"it ended with code {code}")
             if time.monotonic() > deadline_s:
                 self._fail(f"it did not answer within {self.program.deadline_s:g} s")
-            if self._process is not None and (code := self._process.poll()) is not None:
-                self._process = None
-                self._fail(f"it ended with code {code}")
+            if self._process is None:
+                await asyncio.to_thread(self._start_unless_running)
             await asyncio.sleep(_LOOK_S)
 
     async def _answers(self) -> bool:
@@ -152,6 +174,13 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+
+    def _ended(self) -> int | None:
+        """The exit code of the child that was started here, if it ended. It is then forgotten."""
+        code = None if self._process is None else self._process.poll()
+        if code is not None:
+            self._process = None
+        return code
 
     def _fail(self, why: str) -> None:
         """Raises; for a moment nobody tries again."""

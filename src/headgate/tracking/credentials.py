@@ -25,7 +25,7 @@ _OWN = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN", "DATABRICKS_TOKEN", "DAT
 # Predictions wait for none of this: traces leave from a thread, and go soon when nobody takes them.
 _UNHURRIED = {
     "MLFLOW_ENABLE_ASYNC_TRACE_LOGGING": "true",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_ASYNC_TRACE_LOGGING_RETRY_TIMEOUT": "30",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -68,7 +68,13 @@ class Issuer:
         if sealed is None:
             return {}
         token = self.open(sealed, context).decode()
-        added = {**_UNHURRIED, "MLFLOW_TRACKING_URI": self.url, "MLFLOW_TRACKING_TOKEN": token}
+        added = {
+            **_UNHURRIED,
+            "MLFLOW_TRACKING_URI": self.url,
+            "MLFLOW_TRACKING_TOKEN": token,
+            # Else MLflow 3 asks for the experiment at every prediction, and waits for the answer.
+            "MLFLOW_TRACING_DESTINATION": experiment,
+        }
         return {name: value for name, value in added.items() if name not in variables}
 
     def _make(self, context: str) -> Fresh:

@@ -49,6 +49,8 @@ class Asked:
     query: bytes = b""
     headers: Sequence[Header] = ()
     body: bytes | AsyncIterator[bytes] = b""
+    waits: bool = True
+    """Whether it may wait for the child to start; InvalidState is raised otherwise."""
 
 
 @dataclass(slots=True)
@@ -87,20 +89,27 @@ class Upstream:
     _client: httpx.AsyncClient | None = None
 
     async def ask(self, asked: Asked) -> Answered:
-        """The child's answer to one request. Raises TemporarilyUnavailable, DeadlineExceeded."""
-        await self.child.ensure()
+        """The child's answer to one request. Raises TemporarilyUnavailable, DeadlineExceeded, InvalidState."""
+        await self._ready(asked)
         try:
             return await self._send(asked)
         except _NotBegun:
             # It died since it was last asked.
-            await self.child.ensure()
+            await self._ready(asked)
             return await self._send(asked)
 
     async def close(self) -> None:
         """Ends all connections."""
+        await self.child.close()
         if self._client is not None:
             await self._client.aclose()
             self._client = None
+
+    async def _ready(self, asked: Asked) -> None:
+        if asked.waits:
+            await self.child.ensure()
+        elif not await self.child.is_up():
+            raise errors.InvalidState("The tracking server is starting.")
 
     async def _send(self, asked: Asked) -> Answered:
         import httpx

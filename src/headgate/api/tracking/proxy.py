@@ -72,12 +72,12 @@ async def body_of(request: Request, most_bytes: int) -> bytes:
     return bytes(held)
 
 
-async def forward(tracking: Tracking, request: Request, path: str, body: bytes) -> Response:
-    """Sends the request on to `path` with that body; the answer as it comes."""
+async def forward(tracking: Tracking, request: Request, path: str, body: bytes, *, waits: bool = True) -> Response:
+    """Sends the request on to `path` with that body; the answer as it comes. `waits`: see `Asked`."""
     proxied = rewriting.wants_proxied(request.headers.get("user-agent", ""))
     sent = rewriting.from_proxied(body) if proxied else body
     query = request.scope["query_string"]
-    answered = await tracking.ask(Asked(request.method, path, query, request.scope["headers"], sent))
+    answered = await tracking.ask(Asked(request.method, path, query, request.scope["headers"], sent, waits))
     return streamed(answered, proxied=proxied and _is_json(answered))
 
 

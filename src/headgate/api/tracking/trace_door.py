@@ -72,9 +72,11 @@ class TraceDoor:
         body = await body_of(request, self._tracking.body_bytes)
         if allowed.needs_body:
             tracing_rules.check_body(body, deployed.experiment_id)
+        # MLflow 2 asks these in the middle of a prediction, and tries again on what sounds transient.
+        waits = not path.startswith("/api/2.0/")
         if allowed.trace_id is not None:
             await self._check_trace(allowed.trace_id, deployed)
-        return await forward(self._tracking, request, path, body)
+        return await forward(self._tracking, request, path, body, waits=waits)
 
     async def _check_trace(self, trace_id: str, deployed: Deployed) -> None:
         if await experiment_of_trace(self._tracking, trace_id) != deployed.experiment_id:
