@@ -41,7 +41,7 @@ class Database:
         """A transaction; when it commits, the revision of each topic has grown and listeners are told."""
         with self.engine.begin() as connection:
             for topic in topics:
-                _bump(connection, topic)
+                grow_within(connection, topic)
             yield connection
         if self._announcer is not None:
             for topic in topics:
@@ -74,8 +74,14 @@ def _begin_immediate(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def _bump(connection: sa.Connection, topic: str) -> None:
+def grow_within(connection: sa.Connection, topic: str) -> None:
+    """The revision of a topic grows with this transaction; nobody is told. Until it ends no other can do the same."""
     rows = tables.revisions
-    grown = connection.execute(sa.update(rows).where(rows.c.topic == topic).values(value=rows.c.value + 1))
-    if grown.rowcount == 0:
-        connection.execute(sa.insert(rows).values(topic=topic, value=1))
+    grow = sa.update(rows).where(rows.c.topic == topic).values(value=rows.c.value + 1)
+    if connection.execute(grow).rowcount:
+        return
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.insert(rows).values(topic=topic, value=1))
+    except sa.exc.IntegrityError:  # a rival was the first
+        connection.execute(grow)

@@ -9,7 +9,10 @@ import sqlalchemy as sa
 
 from headgate.domain.grants import ENDPOINT, Held, Securable
 from headgate.store import grant_tables, tables
-from headgate.store.database import Database
+from headgate.store.database import Database, grow_within
+
+TOPIC = "grants"
+"""Its revision grows with every change of any grant, always as the last in its transaction."""
 
 _E = tables.endpoints
 _G = grant_tables.grants
@@ -90,6 +93,7 @@ def of_kind_within(connection: sa.Connection, kind: str) -> Mapping[str, Held]:
 
 def replace_within(connection: sa.Connection, securable: Securable, held: Mapping[str, Iterable[str]]) -> None:
     """As `Grants.replace`; with nothing, forgets the securable. Whoever changes an endpoint's announces `routing`."""
+    grow_within(connection, TOPIC)
     kind, securable_id = securable.kind, securable.id
     connection.execute(sa.delete(_G).where(_G.c.kind == kind, _G.c.securable_id == securable_id))
     rows = [
@@ -110,12 +114,13 @@ def move_within(connection: sa.Connection, old: Securable, new: Securable) -> No
 
 def forget_grantee_within(connection: sa.Connection, grantee: str) -> None:
     """A principal is deleted: so is everything it was granted. Announce `routing` as well."""
+    grow_within(connection, TOPIC)
     connection.execute(sa.delete(_G).where(_G.c.grantee_id == grantee))
 
 
 def _topics(securable: Securable) -> tuple[str, ...]:
-    # What servers do not follow has a topic as well: its revision's row makes writers take turns.
-    return ("routing",) if securable.kind == ENDPOINT else ("grants",)
+    # The revision's row makes writers take turns.
+    return ("routing",) if securable.kind == ENDPOINT else (TOPIC,)
 
 
 def _held(pairs: Iterable[tuple[str, str]]) -> Held:

@@ -1,6 +1,7 @@
 """Reads the routing table that server processes swap in whole.
 
-It is read whenever any replica comes or goes, so what cannot change, the served entities of a generation, is read once per generation.
+It is read whenever any replica comes or goes, so what cannot change, the served entities of a generation, is read once per generation,
+and grants only when some have changed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _R = tables.replicas
 _AT_ONCE = 200
 """Configs read with one query; databases limit a query's parameters."""
 
+_NOBODY = (frozenset[str](), frozenset[str]())
+
 _Place = tuple[str, int]
 """(endpoint id, generation)."""
 
@@ -35,6 +38,9 @@ class RoutingReader:
         self._database = database
         self._entities: Mapping[_Place, tuple[EntityRoute, ...]] = {}
         """Of every serving generation, without replicas."""
+        self._granted: Mapping[str, tuple[frozenset[str], ...]] = {}
+        """Endpoint id -> who may query it, who may see it."""
+        self._grants_revision = -1
         self._routes: Mapping[str, EndpointRoute] = {}
 
     def read(self) -> RoutingTable:
@@ -42,7 +48,7 @@ class RoutingReader:
         with self._database.read() as connection:
             revision = revision_within(connection, "routing")
             replicas, problems = _replicas(connection)
-            held = grants.of_kind_within(connection, granted.ENDPOINT)
+            self._read_grants(connection)
             endpoints = connection.execute(_ENDPOINTS).all()
             self._entities = self._known(connection, {(row[0], row[3]) for row in endpoints if row[3] is not None})
         routes = {}
@@ -51,13 +57,21 @@ class RoutingReader:
             state = "STOPPED" if stopped else "NOT_READY" if bare is None else "READY"
             shown = bare if bare and not stopped else ()
             entities = tuple([_with_replicas(entity, replicas, problems) for entity in shown])
-            own = held.get(endpoint_id, {})
-            queriers, viewers = (granted.grantees(own, level) for level in (granted.CAN_QUERY, granted.CAN_VIEW))
+            queriers, viewers = self._granted.get(endpoint_id, _NOBODY)
             route = EndpointRoute(endpoint_id, name, state, entities, message or "", bool(optimized), queriers, viewers)
             before = self._routes.get(name)
             routes[name] = before if before == route else route  # one object for what stays, not one per table
         self._routes = routes
         return RoutingTable(revision, routes)
+
+    def _read_grants(self, connection: sa.Connection) -> None:
+        """Unless they are as they were."""
+        revision = revision_within(connection, grants.TOPIC)
+        if revision != self._grants_revision:
+            levels = (granted.CAN_QUERY, granted.CAN_VIEW)
+            held = grants.of_kind_within(connection, granted.ENDPOINT)
+            self._granted = {one: tuple(granted.grantees(own, level) for level in levels) for one, own in held.items()}
+            self._grants_revision = revision
 
     def _known(self, connection: sa.Connection, serving: set[_Place]) -> dict[_Place, tuple[EntityRoute, ...]]:
         known = {place: self._entities[place] for place in serving & self._entities.keys()}

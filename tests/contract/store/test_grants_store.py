@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+import sqlalchemy as sa
 
 from headgate.access.principals import Principal
 from headgate.access.rights import Rights
@@ -12,6 +15,7 @@ from headgate.store import grants as store
 from headgate.store.database import Database
 from headgate.store.endpoints import Endpoints
 from headgate.store.grants import Grants
+from headgate.store.routing import RoutingReader
 
 CHURN = Securable(ENDPOINT, "c" * 32)
 
@@ -78,3 +82,43 @@ def test_a_deleted_principal_has_nothing(grants: Grants, database: Database) -> 
         store.forget_grantee_within(connection, "10")
     assert grants.of(CHURN) == {"11": {CAN_VIEW}}
     assert grants.of(Securable(SECRET_SCOPE, "prod")) == {}
+
+
+def test_the_routing_table_has_who_may_query_and_see(grants: Grants, database: Database) -> None:
+    reader = RoutingReader(database)
+    grants.replace(CHURN, {"10": [CAN_QUERY], "11": [CAN_VIEW], "12": [CAN_MANAGE]})
+    churn = reader.read().endpoints["churn"]
+    assert (churn.queriers, churn.viewers) == ({"10", "12"}, {"10", "11", "12"})
+    grants.change(CHURN, add={}, remove={"10": [CAN_QUERY]})
+    assert reader.read().endpoints["churn"].queriers == {"12"}
+    with database.write("identity", "routing") as connection:
+        store.forget_grantee_within(connection, "12")
+    assert reader.read().endpoints["churn"].viewers == {"11"}
+
+
+def test_grants_that_have_not_changed_are_not_read_again(grants: Grants, database: Database) -> None:
+    reader = RoutingReader(database)
+    grants.replace(CHURN, {"10": [CAN_QUERY]})
+    seen: list[str] = []
+
+    def saw(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    sa.event.listen(database.engine, "before_cursor_execute", saw)
+    for expected in (1, 0, 0):
+        seen.clear()
+        with database.write("routing"):
+            pass
+        assert reader.read().endpoints["churn"].queriers == {"10"}
+        assert sum("FROM grants" in statement for statement in seen) == expected
+
+
+def test_two_changes_at_a_time_take_turns(grants: Grants) -> None:
+    """Each gives one more principal a level; none is lost."""
+    place = Securable("catalog", "other")
+    for securable in (CHURN, place):
+        with ThreadPoolExecutor(8) as pool:
+            both = [pool.submit(grants.change, securable, {str(number): [CAN_VIEW]}, {}) for number in range(100, 124)]
+            for one in both:
+                one.result()
+        assert len(grants.of(securable)) == 24
