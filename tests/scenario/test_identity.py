@@ -130,6 +130,19 @@ def test_what_was_answered_survives_kill_9_of_everything(house: House, user: Cal
     assert seen(house, user.token) == {200} and seen(house, gone.token) == {401}
 
 
+def test_guessing_is_held_back_on_every_door_said_once_and_counted_and_good_tokens_go_on(tmp_path: Path) -> None:
+    with House(tmp_path / "data", HEADGATE_LIMITS_REFUSALS_PER_MINUTE="3") as house:
+        paths = (("GET", ME), ("POST", "/serving-endpoints/nothing/invocations"), ("GET", "/metrics"), ("GET", ME))
+        for method, path in paths:
+            assert house.request(method, path, token="a-guess").status == 401
+        assert house.request("GET", ME).status == 200
+        shown = house.request("GET", "/metrics").body.decode()
+        assert 'headgate_authentication_failures_total{answer="at_once"} 3' in shown
+        assert 'headgate_authentication_failures_total{answer="held_back"} 1' in shown
+        log = house.log.read_text()
+        assert log.count("4 credentials from 127.0.0.1 were refused") == 1 and "a-guess" not in log
+
+
 # -- without a database ---------------------------------------------------------------------------------------------
 
 
