@@ -52,3 +52,23 @@ def test_a_person_logs_in_with_a_browser(house: House, provider: Provider, versi
     assert seen["pages"] == [["provider", 200], ["Let a program in?", 200], ["program", 200]]
     assert seen["again"] == [name, []], "the second program needs no browser"
     assert seen["predictions"] == [1.0]
+
+
+MLFLOW = """
+import json, os
+import mlflow
+from mlflow.deployments import get_deploy_client
+
+mlflow.set_tracking_uri("databricks")
+experiment = mlflow.create_experiment("/" + os.environ["DATABRICKS_CLIENT_ID"])
+answer = get_deploy_client("databricks").predict(endpoint="quick", inputs={"dataframe_records": [{"a": 1.0}]})
+print(json.dumps([bool(experiment), answer["predictions"]]))
+"""
+OLD_MLFLOW = ("mlflow==2.22.*", "scikit-learn", "databricks-sdk>=0.59,<1", "sqlalchemy<2.1")
+
+
+def test_mlflow_needs_no_more(house: House, version: str) -> None:
+    robot = new_robot(house, f"mlflow {version}", "CAN_QUERY")
+    python = Path(sys.executable) if version == "new" else clients.client_python(*OLD_MLFLOW)
+    outcome = clients.run_client(python, MLFLOW, {**robot.environ(house), "MLFLOW_DISABLE_TELEMETRY": "true"})
+    assert outcome.json() == [True, [1.0]]
