@@ -126,6 +126,11 @@ def test_the_house_outlives_its_agent_without_losing_or_writing_a_secret(house: 
     [before] = house.replica_pids_of("with")
     house.kill(house.pids("agent")[0])
     until(lambda: house.pids("agent"), "there is another agent")
+    for role in ("server", "control"):  # they are given the key anew
+        [gone, *_] = house.pids(role)
+        house.kill(gone)
+        until(lambda role=role, gone=gone: set(house.pids(role)) - {gone}, f"there is another {role}")
+    until(house.healthy, "it answers")
     assert seen(house, "with", "KEY") == digest(VALUE) and house.replica_pids_of("with") == [before]
     house.kill(before)
     until(lambda: house.replica_pids_of("with") not in ([], [before]), "there is another replica")
