@@ -14,7 +14,7 @@ from headgate.errors import InvalidParameterValue
 
 SYNTAX = "{{secrets/<scope>/<key>}}"
 
-_ANY = re.compile(r"\{\{\s*secrets\b.*?(?:\}\}|\Z)", re.DOTALL)
+_ANY = re.compile(r"\{\{\s*secrets\s*/.*?(?:\}\}|\Z)", re.DOTALL)
 _ONE = re.compile(r"\{\{\s*secrets/([A-Za-z0-9@_.-]{1,128})/([A-Za-z0-9_.-]{1,128})\s*\}\}")
 
 
@@ -60,8 +60,10 @@ def _in_text(text: str) -> Iterator[SecretReference]:
     for found in _ANY.finditer(text):
         one = _ONE.fullmatch(found[0])
         if one is None:
+            # What follows one that is not closed may be a secret itself.
+            shown = found[0][:300] if found[0].endswith("}}") else found[0].partition("/")[0] + "/…"
             raise InvalidParameterValue(
-                f"{found[0][:300]!r} is not a reference to a secret: write {SYNTAX}. "
+                f"{shown!r} is not a reference to a secret: write {SYNTAX}. "
                 "Names of scopes and keys have 1 to 128 letters, digits, dashes, underscores and periods (scopes also @)."
             )
         yield SecretReference(one[1], one[2])
