@@ -31,7 +31,9 @@ _LOOKS_BY_POST = re.compile(
     r"generate-temporary-credentials|temporary-model-version-credentials|emit-lineage)$"
 )
 _FILES = ("/api/2.0/fs/files/", "/api/2.0/mlflow-artifacts/")
-_WITHOUT_TOKEN = ("/oidc/", "/login")
+_WITHOUT_TOKEN = ("/oidc/", "/login", "/logout")
+_COMES_BACK = "/login/callback"
+"""A login, although it is asked for with GET."""
 _SECRET = "/api/2.0/secrets/get"
 """Looking at this is written down as well."""
 
@@ -89,7 +91,8 @@ class Record:
             self._of.log.note(self._described(status, outcome, error))
 
     def _is_without_token(self) -> bool:
-        return self._scope["method"] not in _LOOKING and self._scope["path"].startswith(_WITHOUT_TOKEN)
+        path = self._scope["path"]
+        return path == _COMES_BACK or (self._scope["method"] not in _LOOKING and path.startswith(_WITHOUT_TOKEN))
 
     def _described(self, status: int, outcome: str, error: errors.HeadgateError | None) -> AuditEvent:
         path, method = self._scope["path"], self._scope["method"]

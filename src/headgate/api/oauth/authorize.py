@@ -91,5 +91,5 @@ def routes(server: AuthorizationServer) -> APIRouter:
     """The family."""
     router, handlers = APIRouter(tags=["login"], include_in_schema=False), Authorize(server)
     router.get(_PATH, response_model=None)(handlers.ask)
-    router.post(_PATH, response_model=None)(handlers.answer)
+    router.post(_PATH, response_model=None, name="let_program_in")(handlers.answer)
     return router

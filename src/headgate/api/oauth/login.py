@@ -100,8 +100,8 @@ def routes(server: AuthorizationServer) -> APIRouter:
     """The family."""
     router, handlers = APIRouter(tags=["login"], include_in_schema=False), Login(server)
     router.get("/login", response_model=None)(handlers.begin)
-    router.post("/login", response_model=None)(handlers.with_token)
-    router.get("/login/callback", response_model=None)(handlers.come_back)
+    router.post("/login", response_model=None, name="log_in")(handlers.with_token)
+    router.get("/login/callback", response_model=None, name="log_in_at_provider")(handlers.come_back)
     router.get("/logout", response_model=None)(handlers.leave)
     router.post("/logout", response_model=None)(handlers.log_out)
     return router

@@ -19,6 +19,8 @@ from headgate.api.oauth.forms import Form
 
 NOT_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 """Headers of every answer that holds something secret."""
+_SHOWN = 100
+"""Characters of what somebody calls themselves that are written down."""
 _GUESSED = frozenset(("invalid_client", "invalid_grant"))
 """What is answered to somebody who tries secrets, codes or refresh tokens."""
 
@@ -40,6 +42,7 @@ class TokenEndpoint:
         """Get a token: `client_credentials`, `authorization_code`, `refresh_token`, or the exchange of one for one endpoint."""
         base = base_url(dependencies, request)
         client_id, client_secret = _client(request, form)
+        request.state.audit_object = client_id[:_SHOWN]
         ask = Ask(form, self._server.issuer_at(base), client_id, client_secret)
         try:
             try:
