@@ -116,3 +116,19 @@ def test_the_doctor_finds_a_running_house_healthy(house: House) -> None:
     verdicts = {row["check"]: row["verdict"] for row in found}
     assert (verdicts["server"], verdicts["token"], verdicts["data_dir"]) == ("ok", "ok", "ok")
     assert TOKEN not in json.dumps(found)
+
+
+def test_catalogs_schemas_and_models_on_the_command_line(house: House) -> None:
+    headgate(house, "catalogs", "create", "shop", "--comment", "What we sell")
+    assert json.loads(headgate(house, "schemas", "create", "shop.buyers"))["owner"] == "admin"
+    assert "shop.buyers" in headgate(house, "schemas", "list", "shop", "-o", "text")
+    headgate(house, "models", "register", str(house.data_dir / "models/main/default/versioned/1"), "shop.buyers.churn")
+    headgate(house, "models", "set-alias", "shop.buyers.churn", "Champion", "1")
+    headgate(house, "models", "set-tag", "shop.buyers.churn", "team", "crm")
+    headgate(house, "models", "update", "shop.buyers.churn", "--comment", "Who leaves", "--new-name", "leavers")
+    described = headgate(house, "models", "describe", "shop.buyers.leavers", "-o", "text")
+    assert all(word in described for word in ("Who leaves", "Champion=1", "team=crm", "READY", "admin"))
+    assert "not empty" in headgate(house, "catalogs", "delete", "shop", code=1)
+    headgate(house, "models", "delete", "shop.buyers.leavers")
+    headgate(house, "catalogs", "delete", "shop", "--force")
+    assert "shop" not in headgate(house, "catalogs", "list", "-o", "text")
