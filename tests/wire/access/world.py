@@ -40,9 +40,17 @@ class World:
 
     # -- requests ------------------------------------------------------------------------------------------------
 
-    def send(self, method: str, path: str, body: Any = None, *, authorization: str | None) -> Answer:
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        authorization: str | None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """One request, over a connection that is kept."""
-        headers = {} if authorization is None else {"Authorization": authorization}
+        headers = dict(headers or {}) | ({} if authorization is None else {"Authorization": authorization})
         if isinstance(body, dict) and FORM in body:
             data, headers["Content-Type"] = urlencode(body[FORM]).encode(), "application/x-www-form-urlencoded"
         elif isinstance(body, bytes):
