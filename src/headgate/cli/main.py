@@ -13,6 +13,7 @@ import typer
 
 import headgate
 from headgate.cli import doctor, endpoints, logs, queries, secrets, serve
+from headgate.cli.access import audit, permissions
 from headgate.cli.identity import client_secrets, groups, oauth, service_principals, tokens, users
 from headgate.cli.printing import note
 from headgate.cli.problems import CliError
@@ -36,6 +37,9 @@ app.add_typer(service_principals.group, name="service-principals")
 app.add_typer(tokens.group, name="tokens")
 app.add_typer(oauth.group, name="oauth")
 app.add_typer(secrets.group, name="secrets")
+app.add_typer(permissions.group, name="permissions")
+app.add_typer(permissions.grants, name="grants")
+app.add_typer(audit.group, name="audit")
 register(app, "doctor")(doctor.doctor)
 
 # Importing these added their commands to the groups of others.

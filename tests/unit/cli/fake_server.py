@@ -24,6 +24,7 @@ class Asked:
     path: str
     body: Any
     headers: dict[str, str]
+    query: str = ""
 
 
 class FakeServer:
@@ -73,7 +74,9 @@ class FakeServer:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = json.loads(self.rfile.read(length)) if length else None
                 path = self.path.partition("?")[0] if "page_token" not in self.path else self.path
-                self._reply(fake._next(Asked(self.command, path, body, dict(self.headers))))
+                self._reply(
+                    fake._next(Asked(self.command, path, body, dict(self.headers), self.path.partition("?")[2]))
+                )
 
             def _reply(self, answer: Answer) -> None:
                 raw = answer.body.encode() if isinstance(answer.body, str) else json.dumps(answer.body).encode()
