@@ -30,6 +30,8 @@ _LOOKS_BY_POST = re.compile(
     r"/(search[a-z-]*|create-download-url|create-upload-url|create-upload-part-urls|credentials-for-(read|write)|"
     r"generate-temporary-credentials|temporary-model-version-credentials|emit-lineage)$"
 )
+_PAGES = "/mlflow"
+"""MLflow's pages call its API below this; they tell who calls when they know it, see `api.tracking.pages`."""
 _FILES = ("/api/2.0/fs/files/", "/api/2.0/mlflow-artifacts/")
 _WITHOUT_TOKEN = ("/oidc/", "/login", "/logout")
 _COMES_BACK = "/login/callback"
@@ -40,6 +42,7 @@ _SECRET = "/api/2.0/secrets/get"
 
 def is_change(method: str, path: str) -> bool:
     """Whether a request with a valid token is written down whatever becomes of it."""
+    path = path.removeprefix(_PAGES)
     if method in _LOOKING or not path.startswith(("/api/", "/ajax-api/")):
         return False
     if method == "DELETE":

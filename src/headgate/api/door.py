@@ -51,6 +51,7 @@ class Door:
         out = _Out(send, self._workspace_id)
         if self._auditing is not None:
             out.record = self._auditing.record(scope, out.request_id)
+            scope.setdefault("state", {})["audit"] = out.record
         try:
             admitted = await self._admit(scope, receive)
             if out.record is not None:

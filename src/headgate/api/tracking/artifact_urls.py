@@ -5,10 +5,10 @@ Where an owner's artifacts lie is asked of the child, so that only what exists c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 import orjson
 from fastapi import APIRouter, Depends, Request
@@ -27,6 +27,7 @@ from headgate.tracking.upstream import Asked
 _TYPE = "GCP_SIGNED_URL"
 _TRACE_DATA = "traces.json"
 _MOST_PATHS = 2000
+_NOTHING: Mapping[str, str] = {}
 
 
 class OfRun(BaseModel):
@@ -48,14 +49,14 @@ class _Signing:
         return {**more, "signed_uri": uri, "type": _TYPE, "headers": []}
 
     async def of_run(self, request: Request, given: Given, sent: OfRun, method: str) -> dict[str, Any]:
-        answered = await _ask(self.tracking, f"/api/2.0/mlflow/runs/get?run_id={quote(sent.run_id)}")
+        answered = await _ask(self.tracking, "/api/2.0/mlflow/runs/get", {"run_id": sent.run_id})
         root = locations.of_uri(answered["run"]["info"]["artifact_uri"])
         base = base_url(given, request)
         found = [self.info(base, method, root.below(path), run_id=sent.run_id, path=path) for path in sent.path]
         return {"credential_infos": found}
 
     async def of_model(self, request: Request, given: Given, model_id: str, paths: Sequence[str], method: str) -> Any:
-        answered = await _ask(self.tracking, f"/api/2.0/mlflow/logged-models/{quote(model_id, safe='')}")
+        answered = await _ask(self.tracking, f"/api/2.0/mlflow/logged-models/{model_id}")
         root = locations.of_uri(answered["model"]["info"]["artifact_uri"])
         base = base_url(given, request)
         return {
@@ -131,7 +132,7 @@ async def experiment_of_trace(tracking: Tracking, trace_id: str) -> str:
 
 
 async def _trace_info(tracking: Tracking, trace_id: str) -> Any:
-    answered = await _ask(tracking, f"/api/3.0/mlflow/traces/{quote(trace_id, safe='')}")
+    answered = await _ask(tracking, f"/api/3.0/mlflow/traces/{trace_id}")
     return answered["trace"]["trace_info"]
 
 
@@ -139,16 +140,18 @@ def _experiment(info: Any) -> str:
     return str(info["trace_location"]["mlflow_experiment"]["experiment_id"])
 
 
-async def _ask(tracking: Tracking, path_and_query: str) -> Any:
-    """The child's JSON. Raises ResourceDoesNotExist, NotSupported, TemporarilyUnavailable."""
-    path, _, query = path_and_query.partition("?")
-    answered = await tracking.ask(Asked("GET", path, query.encode()))
+async def _ask(tracking: Tracking, path: str, query: Mapping[str, str] = _NOTHING) -> Any:
+    """The child's JSON. Raises ResourceDoesNotExist, InvalidParameterValue, NotSupported, TemporarilyUnavailable."""
+    answered = await tracking.ask(Asked("GET", path, urlencode(query).encode()))
     try:
         body = orjson.loads(await answered.read())
+    except orjson.JSONDecodeError:
+        body = {}
     finally:
         await answered.close()
-    if answered.status == 404:
-        raise errors.ResourceDoesNotExist(str(body.get("message", "It does not exist.")))
-    if answered.status != 200:
-        raise errors.InvalidParameterValue(str(body.get("message", "The tracking server refused it.")))
-    return body
+    if answered.status == 200 and body:
+        return body
+    message = str(body.get("message", "The tracking server has nothing of that name."))
+    if answered.status in (200, 404):
+        raise errors.ResourceDoesNotExist(message)
+    raise errors.InvalidParameterValue(message)

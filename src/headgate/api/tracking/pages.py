@@ -14,6 +14,7 @@ from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from headgate import errors
 from headgate.access.principals import SESSION, Principal
+from headgate.api.auditing import Record
 from headgate.api.dependencies import ApiDependencies, base_url
 from headgate.api.tracking.mlflow_api import check_open, require_workspace
 from headgate.api.tracking.proxy import Tracking, body_of, forward
@@ -44,6 +45,7 @@ def routes(tracking: Tracking, session_of: SessionOf = nobody) -> APIRouter:
         if caller is None:
             return _to_login(request)
         require_workspace(caller)
+        await _tell(request, caller)
         if path == child.PREFIX and not request.scope["raw_path"].split(b"?")[0].endswith(b"/"):
             # Its pages name their parts relative to this folder.
             return RedirectResponse(f"{child.PREFIX}/", 307)
@@ -73,6 +75,14 @@ def routes(tracking: Tracking, session_of: SessionOf = nobody) -> APIRouter:
     router.add_route("/version", version, methods=["GET"], include_in_schema=False)
     router.add_route("/v1/traces", spans, methods=["POST"], include_in_schema=False)
     return router
+
+
+async def _tell(request: Request, caller: Principal) -> None:
+    """The audit log, which the door could not tell who calls."""
+    request.state.principal = caller
+    record: Record | None = getattr(request.state, "audit", None)
+    if record is not None:
+        await record.begin()
 
 
 def mlflow_version(tracking: Tracking) -> str:
