@@ -127,4 +127,4 @@ def _to_login(request: Request) -> Response:
     query = request.url.query
     path: str = request.scope["path"]
     wanted = (f"{path}/" if path == child.PREFIX else path) + (f"?{query}" if query else "")
-    return RedirectResponse(f"{_LOGIN}?next={quote(wanted, safe='')}", 302)
+    return RedirectResponse(f"{_LOGIN}?return_to={quote(wanted, safe='')}", 302)
