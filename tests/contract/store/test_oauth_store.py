@@ -130,8 +130,6 @@ def test_expired_codes_and_refresh_tokens_are_forgotten(database: Database, peop
     logins.add_refresh_token(refresh("old", expires_at_ms=5))
     logins.add_refresh_token(refresh("new", created_at_ms=5))
     assert logins.refresh_token("old") is None and logins.refresh_token("new") == refresh("new", created_at_ms=5)
-    logins.forget_refresh_tokens(ADA.id)
-    assert logins.refresh_token("new") is None
 
 
 def test_an_account_elsewhere_is_one_user_and_keeps_its_groups(database: Database, people: Identities) -> None:
@@ -142,6 +140,14 @@ def test_an_account_elsewhere_is_one_user_and_keeps_its_groups(database: Databas
     logins.keep_account(moved)
     assert logins.account("d") == logins.account_of(ADA.id, "https://login.test") == moved
     assert logins.account("e") is None and logins.account_of(ADA.id, "https://other.test") is None
+
+
+def test_two_first_logins_at_once_are_one_account(database: Database, people: Identities) -> None:
+    logins = Logins(database)
+    account = ExternalAccount("d", ADA.id, "https://login.test", "sub")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(logins.keep_account, [account] * 8))
+    assert logins.account("d") == account
 
 
 def test_whoever_is_deleted_leaves_nothing_to_come_back_with(database: Database, people: Identities) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 import secrets
@@ -51,11 +52,8 @@ class People:
             user = self._of_name(directory, self._name(claims), claims)
         if not user.active:
             raise LoginFailed(f"The user {user.user_name} is deactivated. Ask an administrator.")
-        before = frozenset(() if account is None else account.group_ids)
-        given = self._change_groups(user, before, self._groups(directory, claims))
-        kept = ExternalAccount(digest, user.id, self._settings.issuer, subject, tuple(sorted(given)))
-        if kept != account:
-            self._logins.keep_account(kept)
+        known = account or ExternalAccount(digest, user.id, self._settings.issuer, subject)
+        self._settle_groups(dataclasses.replace(known, principal_id=user.id), user, self._groups(directory, claims))
         return user.id
 
     def _name(self, claims: Mapping[str, Any]) -> str:
@@ -119,18 +117,23 @@ class People:
                 found.add(group.id)
         return frozenset(found)
 
-    def _change_groups(self, user: User, before: frozenset[str], after: frozenset[str]) -> frozenset[str]:
-        """Out of groups that only an earlier login put them into, into those of this one; returns which they have from logins."""
-        directory = self._refresh()
-        inside = frozenset(group.id for group in directory.groups if user.id in group.members)
-        into = after - inside
-        out_of = (before - after) & inside
+    def _settle_groups(self, account: ExternalAccount, user: User, after: frozenset[str]) -> None:
+        """Out of groups that only an earlier login put them into, and into those of this one; the account remembers which logins gave."""
+        before = frozenset(account.group_ids)
+        inside = frozenset(group.id for group in self._refresh().groups if user.id in group.members)
+        into, out_of = after - inside, (before - after) & inside
         if user.id == ADMINISTRATOR_ID:
             out_of -= {ADMINS_ID}
         if into or out_of:
+            # Before they change: what a login gave without its being known would stay for ever.
+            self._logins.keep_account(_with_groups(account, before | into))
             self._identities.change(User, user.id, lambda one, groups: (one, (groups - out_of) | into))
             self._refresh()
-        return (before & after) | into
+        self._logins.keep_account(_with_groups(account, (before & after) | into))
+
+
+def _with_groups(account: ExternalAccount, group_ids: frozenset[str]) -> ExternalAccount:
+    return dataclasses.replace(account, group_ids=tuple(sorted(group_ids)))
 
 
 def _text(value: Any) -> str:

@@ -12,6 +12,7 @@ from headgate.access.oauth.browser_login import Arrival
 from headgate.access.oauth.provider import LoginFailed
 from headgate.access.oauth.server import AuthorizationServer
 from headgate.access.oauth.sessions import CookieTerms, Sender, cookie_value, set_cookie
+from headgate.api import in_force
 from headgate.api.dependencies import ApiDependencies, Given, base_url
 from headgate.api.oauth import pages
 from headgate.api.oauth.forms import Form
@@ -56,6 +57,7 @@ class Login:
             arrival = self._server.login.arrive(base, cookie, given["state"], given["code"])
         except LoginFailed as problem:
             return pages.refused(request, str(problem), 403)
+        in_force.wait_until_known(dependencies)  # the next request may come to another server
         answer = _arrived(request, arrival)
         _add_cookie(answer, set_cookie(browser_login.COOKIE, "", CookieTerms(base, 0, browser_login.COOKIE_PATH)))
         return answer

@@ -82,9 +82,12 @@ class Logins:
 
     def take_code(self, digest: str) -> AuthorizationCode | None:
         """The code, which is gone then: of several who ask, one gets it."""
-        with self._database.write() as connection:
+        with self._database.read() as connection:
             row = connection.execute(sa.select(_C).where(_C.c.digest == digest)).first()
-            if row is None or not connection.execute(sa.delete(_C).where(_C.c.digest == digest)).rowcount:
+        if row is None:
+            return None  # anybody may try: that writes nothing
+        with self._database.write() as connection:
+            if not connection.execute(sa.delete(_C).where(_C.c.digest == digest)).rowcount:
                 return None
         return AuthorizationCode(
             row.digest, row.principal_id, row.client_id, row.redirect_uri, row.challenge, row.scope, row.expires_at,
@@ -117,11 +120,6 @@ class Logins:
             row.digest, row.principal_id, row.client_id, row.scope, row.created_at, row.expires_at, row.origin
         )
 
-    def forget_refresh_tokens(self, principal_id: str) -> None:
-        """None of theirs is good any more."""
-        with self._database.write() as connection:
-            connection.execute(sa.delete(_R).where(_R.c.principal_id == principal_id))
-
     def account(self, digest: str) -> ExternalAccount | None:
         """Somebody who has logged in before."""
         with self._database.read() as connection:
@@ -143,10 +141,14 @@ class Logins:
             "subject": account.subject,
             "group_ids": list(account.group_ids),
         }
-        with self._database.write() as connection:
-            known = connection.execute(sa.update(_A).where(_A.c.digest == account.digest).values(values))
-            if not known.rowcount:
-                connection.execute(sa.insert(_A).values(digest=account.digest, **values))
+        mine = sa.update(_A).where(_A.c.digest == account.digest).values(values)
+        try:
+            with self._database.write() as connection:
+                if not connection.execute(mine).rowcount:
+                    connection.execute(sa.insert(_A).values(digest=account.digest, **values))
+        except sa.exc.IntegrityError:  # two first logins at once
+            with self._database.write() as connection:
+                connection.execute(mine)
 
 
 def _account(row: sa.Row[tuple[object, ...]]) -> ExternalAccount:
