@@ -14,7 +14,10 @@ A, B = SecretReference("s", "a"), SecretReference("team@x.y", "b-1_2.c")
 def test_references_are_found_in_order_and_once() -> None:
     text = "postgres://{{secrets/s/a}}:{{ secrets/team@x.y/b-1_2.c }}@host/{{secrets/s/a}}"
     assert secret_references.within(text) == [A, B]
-    assert secret_references.within("nothing {{here}} and {secrets/s/a}, {{secrets}}, {{secrets.a}}, {{ my_secrets/s/a }}") == []
+    assert (
+        secret_references.within("nothing {{here}} and {secrets/s/a}, {{secrets}}, {{secrets.a}}, {{ my_secrets/s/a }}")
+        == []
+    )
 
 
 def test_text_around_references_stays() -> None:
