@@ -15,15 +15,17 @@ from pydantic import BaseModel, Field
 from headgate import errors
 from headgate.access.directory import Directory
 from headgate.access.principals import SERVICE_PRINCIPAL
-from headgate.api.dependencies import ApiDependencies, Caller, Given
+from headgate.api.dependencies import ApiDependencies, Caller, Given, Visit, Visiting
 from headgate.api.identity import filters, patches, resources
 from headgate.api.identity.resources import LISTED, Kind, One, Resource
 from headgate.api.identity.rights import require_admin
 from headgate.api.in_force import wait_until_known
-from headgate.domain.identity import ServicePrincipal, User
+from headgate.domain.identity import Group, Identity, ServicePrincipal, User
 
 PREFIX = "/api/2.0/preview/scim/v2"
 MAX_COUNT = 10_000
+_TOLD = 15
+"""Members that one line of the audit log names."""
 _LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 Content = Annotated[dict[str, Any], Body()]
@@ -79,8 +81,9 @@ class _Family(Generic[One]):
             ("PATCH", "/{id}", self.patch, 200),
             ("DELETE", "/{id}", self.delete, 204),
         ):
-            summary = f"{handler.__name__.capitalize()} {self._kind.plural}"
-            router.add_api_route(path + suffix, handler, methods=[method], status_code=status, summary=summary)
+            verb, plural = handler.__name__, self._kind.noun.replace(" ", "_") + "s"
+            more: dict[str, Any] = {"name": f"{verb}_{plural}", "summary": f"{verb.capitalize()} {self._kind.plural}"}
+            router.add_api_route(path + suffix, handler, methods=[method], status_code=status, **more)
 
     def list(self, dependencies: Given, wanted: Annotated[Wanted, Query()]) -> Resource:
         """All that match `filter`, a page of them at a time."""
@@ -105,44 +108,47 @@ class _Family(Generic[One]):
         """One by its id."""
         return _reduced(self._shown(id, dependencies.directory()), wanted)
 
-    def create(self, caller: Caller, dependencies: Given, body: Content) -> Resource:
+    def create(self, visit: Visiting, body: Content) -> Resource:
         """A new one; `groups` are joined at once."""
-        require_admin(caller, f"create {self._kind.plural}")
+        require_admin(visit.caller, f"create {self._kind.plural}")
         new = resources.new_of(self._kind, str(10**14 + secrets.randbelow(9 * 10**15)), body)
-        dependencies.identities.add(new, resources.direct_groups(body, frozenset()))
-        return self._written(new.id, dependencies)
+        visit.request.state.audit_object = new.id
+        visit.dependencies.identities.add(new, resources.direct_groups(body, frozenset()))
+        return self._written(new.id, visit.dependencies)
 
-    def put(self, id: str, caller: Caller, dependencies: Given, body: Content) -> Resource:
+    def put(self, id: str, visit: Visiting, body: Content) -> Resource:
         """Replaces one: what the body leaves out becomes empty, but for names and groups."""
-        require_admin(caller, f"change {self._kind.plural}")
-        return self._change(id, dependencies, lambda _: body)
+        require_admin(visit.caller, f"change {self._kind.plural}")
+        return self._change(id, visit, lambda _: body)
 
-    def patch(self, id: str, caller: Caller, dependencies: Given, body: Content) -> Resource:
+    def patch(self, id: str, visit: Visiting, body: Content) -> Resource:
         """Applies the PatchOp's `Operations` in their order, all or none."""
-        require_admin(caller, f"change {self._kind.plural}")
+        require_admin(visit.caller, f"change {self._kind.plural}")
         operations = body.get("Operations", body.get("operations"))
         if not isinstance(operations, list):
             raise errors.InvalidParameterValue("Operations: a list is required.")
-        return self._change(id, dependencies, lambda before: patches.apply(before, operations, LISTED))
+        return self._change(id, visit, lambda before: patches.apply(before, operations, LISTED))
 
-    def delete(self, id: str, caller: Caller, dependencies: Given) -> None:
+    def delete(self, id: str, visit: Visiting) -> None:
         """Removes one with its tokens, memberships and permissions."""
-        require_admin(caller, f"delete {self._kind.plural}")
-        dependencies.identities.remove(self._kind.type, id)
-        wait_until_known(dependencies)
+        require_admin(visit.caller, f"delete {self._kind.plural}")
+        visit.dependencies.identities.remove(self._kind.type, id)
+        wait_until_known(visit.dependencies)
 
-    def _change(self, id: str, dependencies: ApiDependencies, make: Callable[[Resource], Resource]) -> Resource:
+    def _change(self, id: str, visit: Visit, make: Callable[[Resource], Resource]) -> Resource:
         """`make` gets the resource as it is and returns the one that is to be; it is called within the transaction."""
-        directory = dependencies.directory()
+        directory = visit.dependencies.directory()
 
         def changed(one: One, groups: frozenset[str]) -> tuple[One, frozenset[str]]:
             before = resources.shown(self._kind, one, directory) | {"groups": [{"value": group} for group in groups]}
             after = make(before)
             resources.check_everybody(one.id, before, after)
-            return self._kind.read(one, after), resources.direct_groups(after, groups)
+            wanted, into = self._kind.read(one, after), resources.direct_groups(after, groups)
+            visit.request.state.audit_object = _described(id, (one, groups), (wanted, into))
+            return wanted, into
 
-        dependencies.identities.change(self._kind.type, id, changed)
-        return self._written(id, dependencies)
+        visit.dependencies.identities.change(self._kind.type, id, changed)
+        return self._written(id, visit.dependencies)
 
     def _written(self, id: str, dependencies: ApiDependencies) -> Resource:
         wait_until_known(dependencies)
@@ -156,6 +162,23 @@ class _Family(Generic[One]):
         if not isinstance(one, self._kind.type):
             raise errors.ResourceDoesNotExist(f"{self._kind.noun.capitalize()} with id {id} not found.")
         return resources.shown(self._kind, one, directory)
+
+
+def _described(
+    identity_id: str, before: tuple[Identity, frozenset[str]], after: tuple[Identity, frozenset[str]]
+) -> str:
+    """For the audit log: what was changed, who came in (+) and who went out (-)."""
+    (old, out_of), (new, into) = before, after
+    words = [identity_id]
+    if not isinstance(old, Group) and not isinstance(new, Group) and old.active != new.active:
+        words.append("activated" if new.active else "deactivated")
+    sets = [("groups", out_of, into)]
+    if isinstance(old, Group) and isinstance(new, Group):
+        sets.append(("members", old.members, new.members))
+    for what, had, has in sets:
+        moved = [f"+{one}" for one in sorted(has - had)] + [f"-{one}" for one in sorted(had - has)]
+        words += [what, *moved[:_TOLD]] if moved else []
+    return " ".join(words)
 
 
 def _of_anybody(identity_id: str, directory: Directory) -> Resource:

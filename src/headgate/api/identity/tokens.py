@@ -15,7 +15,7 @@ from headgate import errors
 from headgate.access.bootstrap import ADMIN_TOKEN_ID
 from headgate.access.directory import Directory
 from headgate.access.principals import new_token
-from headgate.api.dependencies import ApiDependencies, Caller, Given
+from headgate.api.dependencies import ApiDependencies, Caller, Given, Visit, Visiting
 from headgate.api.identity.rights import require_admin
 from headgate.api.in_force import wait_until_known
 from headgate.domain.identity import AccessToken, User
@@ -54,37 +54,36 @@ class TokenId(BaseModel):
 def routes() -> APIRouter:
     """The family."""
     router = APIRouter(prefix="/api/2.0", tags=["identity"])
-    router.post("/token/create")(create)
-    router.get("/token/list")(list_own)
-    router.post("/token/delete")(revoke_own)
-    router.patch("/token/{token_id}")(describe_own)
-    router.get("/token-management/tokens")(list_all)
-    router.get("/token-management/tokens/{token_id}")(get)
-    router.delete("/token-management/tokens/{token_id}")(revoke)
-    router.post("/token-management/on-behalf-of/tokens")(create_for)
+    router.post("/token/create")(create_token)
+    router.get("/token/list")(list_own_tokens)
+    router.post("/token/delete")(revoke_own_token)
+    router.patch("/token/{token_id}")(describe_own_token)
+    router.get("/token-management/tokens")(list_all_tokens)
+    router.get("/token-management/tokens/{token_id}")(get_token)
+    router.delete("/token-management/tokens/{token_id}")(revoke_token)
+    router.post("/token-management/on-behalf-of/tokens")(create_token_for)
     return router
 
 
-def create(caller: Caller, dependencies: Given, wanted: NewToken) -> dict[str, Any]:
+def create_token(visit: Visiting, wanted: NewToken) -> dict[str, Any]:
     """A token of the caller's own."""
-    value, token = _add(dependencies, wanted, caller.id, caller.id)
+    value, token = _add(visit, wanted, visit.caller.id)
     return {"token_value": value, "token_info": _own(token)}
 
 
-def list_own(caller: Caller, dependencies: Given) -> dict[str, Any]:
+def list_own_tokens(caller: Caller, dependencies: Given) -> dict[str, Any]:
     """The caller's tokens that are good for something."""
     now_ms = dependencies.clock.now_ms()
     mine = [token for token in dependencies.identities.tokens(caller.id) if not token.has_expired(now_ms)]
     return {"token_infos": [_own(token) for token in mine]}
 
 
-def revoke_own(caller: Caller, dependencies: Given, body: TokenId) -> dict[str, Any]:
+def revoke_own_token(visit: Visiting, body: TokenId) -> dict[str, Any]:
     """Ends one of the caller's tokens; an administrator's call, anybody's."""
-    _find(dependencies, body.token_id, None if caller.admin else caller.id)
-    return _revoke(dependencies, body.token_id)
+    return _revoke(visit, _find(visit.dependencies, body.token_id, None if visit.caller.admin else visit.caller.id))
 
 
-def describe_own(
+def describe_own_token(
     token_id: str, caller: Caller, dependencies: Given, body: Annotated[dict[str, Any], Body()]
 ) -> dict[str, Any]:
     """Changes the comment of one of the caller's tokens."""
@@ -98,7 +97,7 @@ def describe_own(
     return {}
 
 
-def list_all(
+def list_all_tokens(
     caller: Caller,
     dependencies: Given,
     created_by_id: Annotated[str, Query()] = "",
@@ -115,52 +114,53 @@ def list_all(
     return {"token_infos": shown}
 
 
-def get(token_id: str, caller: Caller, dependencies: Given) -> dict[str, Any]:
+def get_token(token_id: str, caller: Caller, dependencies: Given) -> dict[str, Any]:
     """One token, whoever's."""
     require_admin(caller, "see tokens of others")
     token = _find(dependencies, token_id)
     return {"token_info": _managed(token, dependencies.directory(), dependencies)}
 
 
-def revoke(token_id: str, caller: Caller, dependencies: Given) -> dict[str, Any]:
+def revoke_token(token_id: str, visit: Visiting) -> dict[str, Any]:
     """Ends one token, whoever's."""
-    require_admin(caller, "revoke tokens of others")
-    _find(dependencies, token_id)
-    return _revoke(dependencies, token_id)
+    require_admin(visit.caller, "revoke tokens of others")
+    return _revoke(visit, _find(visit.dependencies, token_id))
 
 
-def create_for(caller: Caller, dependencies: Given, wanted: NewTokenOf) -> dict[str, Any]:
+def create_token_for(visit: Visiting, wanted: NewTokenOf) -> dict[str, Any]:
     """A token for a service principal or another user."""
-    require_admin(caller, "create tokens on behalf of others")
+    require_admin(visit.caller, "create tokens on behalf of others")
     if bool(wanted.application_id) == bool(wanted.user_name):
         raise errors.InvalidParameterValue(
             "Exactly one of application_id and user_name is required: whose token it is."
         )
-    directory = dependencies.directory()
+    directory = visit.dependencies.directory()
     owner = directory.by_user_name(wanted.user_name) or directory.by_application_id(wanted.application_id)
     if owner is None:
         who = f"User {wanted.user_name}" if wanted.user_name else f"Service principal {wanted.application_id}"
         raise errors.ResourceDoesNotExist(f"{who} does not exist.")
-    value, token = _add(dependencies, wanted, owner.id, caller.id)
-    return {"token_value": value, "token_info": _managed(token, dependencies.directory(), dependencies)}
+    value, token = _add(visit, wanted, owner.id)
+    return {"token_value": value, "token_info": _managed(token, directory, visit.dependencies)}
 
 
-def _add(dependencies: ApiDependencies, wanted: NewToken, owner_id: str, creator_id: str) -> tuple[str, AccessToken]:
+def _add(visit: Visit, wanted: NewToken, owner_id: str) -> tuple[str, AccessToken]:
     if wanted.autoscope_enabled or set(wanted.scopes or ()) - {"all-apis"}:
         raise errors.InvalidParameterValue(
             "Scopes of tokens are not supported here: they would not be enforced. Leave them out."
         )
     _check_comment(wanted.comment)
+    dependencies = visit.dependencies
     value, now_ms = new_token(), dependencies.clock.now_ms()
     token = AccessToken(
         id=secrets.token_hex(32),
         digest=dependencies.authenticator.digest(value),
         principal_id=owner_id,
-        created_by_id=creator_id,
+        created_by_id=visit.caller.id,
         created_at_ms=now_ms,
         comment=wanted.comment,
         expires_at_ms=now_ms + 1000 * (wanted.lifetime_seconds or LONGEST_S),
     )
+    visit.request.state.audit_object = _told(token)
     dependencies.identities.add_token(token, MOST)
     wait_until_known(dependencies)
     return value, token
@@ -179,15 +179,21 @@ def _find(dependencies: ApiDependencies, token_id: str, owner_id: str | None = N
     raise errors.ResourceDoesNotExist(f"Token with ID {token_id} does not exist.")
 
 
-def _revoke(dependencies: ApiDependencies, token_id: str) -> dict[str, Any]:
-    if token_id == ADMIN_TOKEN_ID:
+def _revoke(visit: Visit, token: AccessToken) -> dict[str, Any]:
+    if token.id == ADMIN_TOKEN_ID:
         raise errors.InvalidParameterValue(
             "The first administrator's token is set at every start: put another one into data_dir/admin-token or "
             "HEADGATE_ADMIN_TOKEN and start again."
         )
-    dependencies.identities.revoke_token(token_id)
-    wait_until_known(dependencies)
+    visit.request.state.audit_object = _told(token)
+    visit.dependencies.identities.revoke_token(token.id)
+    wait_until_known(visit.dependencies)
     return {}
+
+
+def _told(token: AccessToken) -> str:
+    """For the audit log."""
+    return f"{token.id} of {token.principal_id}"
 
 
 def _own(token: AccessToken) -> dict[str, Any]:
