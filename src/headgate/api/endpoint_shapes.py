@@ -95,14 +95,15 @@ def _config(endpoint: Endpoint, replicas: Sequence[Replica]) -> shown.Config:
 
 
 def _with_notes(config: shown.Config, serving: Generation | None, targets: Targets | None) -> shown.Config:
-    """The same; entities whose alias is gone say so, unless they have something else to say."""
+    """The same; entities whose alias is gone say so, after whatever else they have to say."""
     if serving is None or targets is None:
         return config
     for place, entity in enumerate(serving.config.served_entities):
         note = following.orphaned(entity, targets)
-        for one in (config.served_entities[place], config.served_models[place]) if note else ():
-            if not one.state.deployment_state_message:
-                one.state.deployment_state_message = note
+        entity_state = config.served_entities[place].state  # the mirror's as well
+        if note:
+            said = entity_state.deployment_state_message
+            entity_state.deployment_state_message = f"{said.removesuffix('.')}. {note}" if said else note
     return config
 
 

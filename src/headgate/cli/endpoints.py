@@ -133,7 +133,13 @@ def _states(endpoint: dict[str, Any]) -> tuple[str, str]:
 
 def _serves(endpoint: dict[str, Any]) -> str:
     entities = (endpoint.get("config") or {}).get("served_entities", [])
-    return ", ".join(f"{entity.get('entity_name', '')}/{entity.get('entity_version', '')}" for entity in entities)
+    return ", ".join(f"{entity.get('entity_name', '')}/{_version(entity)}" for entity in entities)
+
+
+def _version(entity: dict[str, Any]) -> str:
+    """`3`, or `3 (@Champion)` of one that follows that alias."""
+    version, alias = str(entity.get("entity_version", "")), entity.get("followed_alias")
+    return f"{version} (@{alias})" if alias else version
 
 
 def _print_endpoint(endpoint: dict[str, Any]) -> None:
@@ -171,7 +177,7 @@ def _entity_row(entity: dict[str, Any], route: dict[str, Any]) -> tuple[str, ...
     return (
         entity.get("name", ""),
         entity.get("entity_name", ""),
-        str(entity.get("entity_version", "")),
+        _version(entity),
         entity.get("workload_size") or (f"{low}-{high}" if high else ""),
         f"{route.get('traffic_percentage', 0)} %",
         ": ".join(part for part in (state.get("deployment", ""), message) if part),

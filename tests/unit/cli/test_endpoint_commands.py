@@ -49,6 +49,15 @@ def test_get_as_text_shows_state_entities_and_traffic(server: FakeServer, run: R
         assert expected in out
 
 
+def test_a_followed_alias_is_shown_beside_its_version(server: FakeServer, run: Run) -> None:
+    found = endpoint("churn")
+    found["config"]["served_entities"][0]["followed_alias"] = "Champion"
+    server.answer(f"GET {BASE}/churn", found)
+    server.answer(f"GET {BASE}", {"endpoints": [found]})
+    assert "1 (@Champion)" in run("serving-endpoints", "get", "churn", "-o", "text").out
+    assert "main.default.churn/1 (@Champion)" in run("serving-endpoints", "list", "-o", "text").out
+
+
 def test_a_stopped_endpoint_is_shown_as_stopped(server: FakeServer, run: Run) -> None:
     stopped = endpoint("churn")
     stopped["state"]["suspend"] = "STOPPED"
