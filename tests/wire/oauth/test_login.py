@@ -159,6 +159,22 @@ def test_a_session_opens_pages_and_ends_on_both_servers(house: House, provider: 
     assert seen == {303}, "a cookie that was kept is good nowhere"
 
 
+def test_mlflows_pages_open_to_who_is_logged_in(house: House, provider: Provider) -> None:
+    provider.account("uma", email="uma@example.com")
+    browser = Browser(house)
+    assert browser.get("/mlflow/").headers["location"].startswith("/login?return_to=")
+    browser.log_in("uma", "/mlflow/")
+    page = browser.get("/mlflow/")
+    assert page.status_code == 200 and "text/html" in page.headers["content-type"], page.text
+    search = browser.session.post(
+        house.url + "/mlflow/ajax-api/2.0/mlflow/experiments/search",
+        json={"max_results": 1},
+        headers={"Origin": "http://evil.example"},
+        timeout=60,
+    )
+    assert search.status_code == 403, "another site's page cannot use the login"
+
+
 def test_the_providers_secret_lies_nowhere_in_the_open(house: House) -> None:
     """What the house wrote, and what its processes were started with."""
     sockets = settings_module.load({"data_dir": house.data_dir}, environ={}).sockets

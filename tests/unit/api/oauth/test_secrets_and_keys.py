@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import jwt
 import pytest
 from tests.fakes import callers
-from tests.fakes.api_house import WORKSPACE_ID
+from tests.fakes.api_house import TOKEN, WORKSPACE_ID
 from tests.unit.api.oauth.conftest import SECRETS, OAuthHouse
+
+from headgate.access.oauth.tokens import Wish
+from headgate.settings import Settings
 
 KEYS = "/api/2.0/oauth/signing-keys"
 ME = "/api/2.0/preview/scim/v2/Me"
@@ -102,3 +106,23 @@ def test_anybody_may_ask_where_tokens_are_got_and_verify_them(oauth: OAuthHouse)
     options = {"verify_exp": False, "verify_iat": False}
     claims = jwt.decode(token, key, ["ES256"], options, audience=WORKSPACE_ID, issuer=found["issuer"])
     assert claims["scope"] == "all-apis"
+
+
+def test_an_installation_with_an_address_of_its_own_stands_by_it(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, admin_user="ada", admin_token=TOKEN, external_url="https://gate.test/")
+    house = OAuthHouse(tmp_path, settings=settings, external_url=settings.external_url)
+    found = house.request("GET", "/oidc/.well-known/oauth-authorization-server", token="").body
+    assert (found["issuer"], found["jwks_uri"]) == ("https://gate.test/oidc", "https://gate.test/oidc/jwks.json")
+    token = house.robot("robot").token()
+    assert jwt.decode(token, options={"verify_signature": False})["iss"] == "https://gate.test/oidc"
+    assert house.as_token(token, "GET", ME).status == 200
+    foreign = house.oauth.sessions._needs.tokens.issue(Wish("1", "http://headgate.test/oidc", 60.0))
+    assert house.as_token(foreign, "GET", ME).status == 401
+    form = {"token": TOKEN, "return_to": "/login"}
+    for origin, status in (("https://gate.test", 303), ("http://headgate.test", 303), ("https://evil.test", 403)):
+        answer = house.form("/login", form, origin=origin, accept="text/html")
+        assert answer.status == status
+        assert "set-cookie" not in answer.headers or "; Secure" in answer.headers["set-cookie"]
+    made = house.create("here", route_optimized=True).body
+    assert made["endpoint_url"] == f"https://gate.test/{WORKSPACE_ID}/serving-endpoints/here/invocations"
+    house.close()
