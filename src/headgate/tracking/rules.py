@@ -1,7 +1,7 @@
 """Which of MLflow's routes are open behind our door, and what happens to a request on its way. Pure.
 
 Closed are all that are not listed: the server's own AI gateway and its keys, jobs, webhooks, assistants and workspaces, whatever reads
-files or calls other hosts, and its registry (ours takes its place).
+files or calls other hosts, and models in its registry (ours takes its place).
 """
 
 from __future__ import annotations
@@ -52,6 +52,25 @@ PATCH logged-models/{model_id}/tags
 DELETE logged-models/{model_id}/tags/{tag_key}
 GET logged-models/{model_id}/artifacts/directories
 POST logged-models/{model_id}/params
+"""
+
+# Of MLflow's own registry, which holds prompts only, see `prompts`.
+_PROMPTS = """
+POST registered-models/create
+PATCH registered-models/update
+DELETE registered-models/delete
+GET registered-models/get
+GET registered-models/search
+POST registered-models/set-tag
+DELETE registered-models/delete-tag
+GET,POST,DELETE registered-models/alias
+POST model-versions/create
+PATCH model-versions/update
+DELETE model-versions/delete
+GET model-versions/get
+GET model-versions/search
+POST model-versions/set-tag
+DELETE model-versions/delete-tag
 """
 
 _V3 = """
@@ -124,7 +143,7 @@ def _listed(text: str, prefix: str) -> tuple[Route, ...]:
     return tuple(found)
 
 
-API = (*_listed(_V2, "/api/2.0/mlflow"), *_listed(_V3, "/api/3.0/mlflow"))
+API = (*_listed(_V2 + _PROMPTS.lstrip(), "/api/2.0/mlflow"), *_listed(_V3, "/api/3.0/mlflow"))
 """For clients, as they call them."""
 
 OTLP = (Route("POST", "/v1/traces"), Route("GET", "/version"))

@@ -61,6 +61,14 @@ def test_a_model_is_logged_registered_and_loaded_with_a_host_and_a_token_only(tr
     assert seen == {"version": "1", "run": True, "predicted": [0, 1], "from run": "2"}
 
 
+def test_prompts_are_kept_and_models_of_the_plain_registry_are_not(tracked: House) -> None:
+    seen = run(tracked, "http", "current", "prompt_walk.py", [])
+    assert (
+        seen["template"] == ["Hello {{name}}", "Dear {{name}}"] and seen["found"] == ["greeting"] and seen["alias"] == 2
+    )
+    assert seen["model"][0] == "INVALID_PARAMETER_VALUE" and "MLFLOW_REGISTRY_URI=databricks-uc" in seen["model"][1]
+
+
 def test_artifacts_of_half_a_gigabyte_pass_through_in_small_pieces(tracked: House, tmp_path: Path) -> None:
     before = [memory(pid) for pid in [*tracked.pids("server"), *tracked.pids("tracking")]]
     seen = run(tracked, "databricks", "current", "large_walk.py", [str(tmp_path)])

@@ -14,10 +14,14 @@ UNDESCRIBED = {("GET", "/api/3.0/mlflow/server-info"), ("POST", "/api/2.0/mlflow
 
 
 def test_every_open_route_is_one_that_the_server_has() -> None:
-    from mlflow.protos import databricks_pb2, service_pb2
+    from mlflow.protos import databricks_pb2, model_registry_pb2, service_pb2
 
     served = set(UNDESCRIBED)
-    for method in service_pb2.MlflowService.DESCRIPTOR.methods:
+    methods = (
+        *service_pb2.MlflowService.DESCRIPTOR.methods,
+        *model_registry_pb2.ModelRegistryService.DESCRIPTOR.methods,
+    )
+    for method in methods:
         for endpoint in method.GetOptions().Extensions[databricks_pb2.rpc].endpoints:
             path = f"/{endpoint.path.lstrip('/')}"
             served.add((endpoint.method, f"/api/{endpoint.since.major}.0{shape(path)}"))

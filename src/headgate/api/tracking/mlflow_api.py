@@ -10,14 +10,9 @@ from fastapi import APIRouter, Request, Response
 from headgate import errors
 from headgate.access.principals import Principal
 from headgate.api.tracking.proxy import Tracking, body_of, forward
-from headgate.tracking import rewriting, rules
+from headgate.tracking import prompts, rewriting, rules
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-_REGISTRY = ("/api/2.0/mlflow/registered-models/", "/api/2.0/mlflow/model-versions/")
-_NO_REGISTRY = (
-    "Models are registered in Unity Catalog here: set MLFLOW_REGISTRY_URI=databricks-uc, DATABRICKS_HOST and DATABRICKS_TOKEN, and use "
-    "names of three parts, such as main.default.churn."
-)
 PREFIXES = ("/api/2.0/mlflow/", "/api/3.0/mlflow/")
 
 ROUTES: tuple[tuple[str, str], ...] = tuple((route.method, route.path) for route in rules.API)
@@ -40,10 +35,10 @@ def routes(tracking: Tracking) -> APIRouter:
 async def send_on(tracking: Tracking, request: Request, caller: Principal, path: str) -> Response:
     """The child's answer to a request for `path`, a route of the API. Raises what the door answers."""
     require_workspace(caller)
-    if path.startswith(_REGISTRY):
-        raise errors.NotSupported(_NO_REGISTRY)
     check_open(request.method, path, rules.API)
     body = await body_of(request, tracking.body_bytes)
+    if path.startswith(prompts.PATHS):
+        prompts.check(path, request.query_params, body)
     body = rewriting.checked_body(path.split("/mlflow/", 1)[1], body, caller.user_name)
     return await forward(tracking, request, path, body)
 

@@ -18,7 +18,7 @@ from headgate.api.auditing import Record
 from headgate.api.dependencies import ApiDependencies, base_url
 from headgate.api.tracking.mlflow_api import check_open, require_workspace
 from headgate.api.tracking.proxy import Tracking, body_of, forward
-from headgate.tracking import child, rewriting, rules
+from headgate.tracking import child, prompts, rewriting, rules
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _LOGIN = "/login"
@@ -51,8 +51,11 @@ def routes(tracking: Tracking, session_of: SessionOf = nobody) -> APIRouter:
             return RedirectResponse(f"{child.PREFIX}/", 307)
         check_open(request.method, path, rules.PAGES)
         body = await body_of(request, tracking.body_bytes)
-        if "/mlflow/" in path.removeprefix(child.PREFIX):
-            body = rewriting.checked_body(path.rpartition("api/")[2].split("/mlflow/", 1)[1], body, caller.user_name)
+        plain = f"/api/{path.rpartition('api/')[2]}"
+        if request.method != "GET" and plain.startswith(prompts.PATHS):
+            prompts.check(plain, request.query_params, body)
+        if "/mlflow/" in plain:
+            body = rewriting.checked_body(plain.split("/mlflow/", 1)[1], body, caller.user_name)
         return await forward(tracking, request, f"{path}/" if path == child.PREFIX else path, body)
 
     async def link(request: Request) -> Response:
