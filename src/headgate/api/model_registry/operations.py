@@ -71,17 +71,23 @@ def _endpoint(registry: Registry, operation: Operation) -> Callable[..., Any]:
 
 
 def _documented(operation: Operation) -> dict[str, Any]:
-    schema = operation.arguments.model_json_schema()
+    schema = _inlined(operation.arguments.model_json_schema())
+    required, properties = schema.get("required", []), schema.get("properties", {})
+    in_path = [name for name in properties if f"{{{name}}}" in operation.path]
+    parameters = [{"name": name, "in": "path", "required": True, "schema": properties[name]} for name in in_path]
+    left = {name: properties[name] for name in properties if name not in in_path}
     if operation.method == "GET":
-        required = schema.get("required", [])
-        properties = schema.get("properties", {})
-        listed = [
-            {"name": name, "in": "query", "required": name in required, "schema": property}
-            for name, property in properties.items()
-            if f"{{{name}}}" not in operation.path
+        parameters += [
+            {"name": name, "in": "query", "required": name in required, "schema": left[name]} for name in left
         ]
-        return {"parameters": listed}
-    return {"requestBody": {"content": {"application/json": {"schema": _inlined(schema)}}}}
+    documented: dict[str, Any] = {"parameters": parameters} if parameters else {}
+    if operation.method != "GET" and left:
+        needed = [name for name in required if name in left]
+        body = {"type": "object", "title": schema["title"], "properties": left}
+        if needed:
+            body["required"] = needed
+        documented["requestBody"] = {"content": {"application/json": {"schema": body}}}
+    return documented
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
