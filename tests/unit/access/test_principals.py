@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 
 from headgate import errors
 from headgate.access import bootstrap
@@ -249,12 +250,20 @@ def test_the_administrator_can_be_given_another_name_unless_somebody_has_it(star
     assert start.authenticator().authenticate(f"Bearer {token}").user_name == "ada"
 
 
-def test_an_installation_from_before_there_were_users_keeps_its_token(start: Start) -> None:
-    key = bootstrap.token_hash_key(start.database, SEALER)
-    leases.set_fact(start.database, "admin_token_hash", token_hash(key, "kept"))
-    (start.folder / "admin-token").write_text("kept\n")
+def test_an_installation_from_before_there_were_users_keeps_its_token(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/x.db")
+    with database.write() as connection:
+        command.upgrade(schema.config(connection), "0002")
+    leases.set_fact(database, "token_hash_key", "ab" * 32)
+    leases.set_fact(database, "admin_token_hash", token_hash(b"\xab" * 32, "kept"))
+    (tmp_path / "admin-token").write_text("kept\n")
+    start = Start(tmp_path)
     assert not start().made_now
     assert start.authenticator().authenticate("Bearer kept").admin
+    assert bootstrap.token_hash_key(database, SEALER) == b"\xab" * 32
+    assert leases.fact(database, "admin_token_hash") is None
+    database.close()
+    start.database.close()
 
 
 def test_the_workspace_has_one_number_of_digits(start: Start) -> None:
