@@ -99,9 +99,7 @@ def test_each_permission_includes_those_below_it(vault: Vault) -> None:
     vault.put(ADA, one("key"), b"x")
     vault.grant(ADA, "Team", BOB.id, "READ")
     assert vault.read(BOB, one("key")) == b"x" and [scope.name for scope in vault.scopes(BOB)] == ["Team"]
-    with pytest.raises(
-        errors.PermissionDenied, match="bob does not have permission to write scope Team. It takes WRITE"
-    ):
+    with pytest.raises(errors.PermissionDenied, match="bob does not have permission to write scope Team"):
         vault.put(BOB, one("key"), b"y")
     vault.grant(ADA, "Team", BOB.id, "WRITE")
     vault.put(BOB, one("key"), b"y")
@@ -179,7 +177,7 @@ def test_references_of_a_config_are_checked_for_the_caller(vault: Vault) -> None
         errors.ResourceDoesNotExist, match=r"URL refers to {{secrets/Team/user}}: Scope Team does not exist"
     ):
         vault.check_references(BOB, good)
-    with pytest.raises(errors.ResourceDoesNotExist, match="A refers to .*scope: Team and key: gone"):
+    with pytest.raises(errors.ResourceDoesNotExist, match=r"A refers to .*scope: Team and key: gone"):
         vault.check_references(ADA, {"A": "{{secrets/Team/gone}}"})
     for key, problem in (("bytes", "not UTF-8"), ("nul", "contains a NUL")):
         with pytest.raises(errors.InvalidParameterValue, match=problem):
