@@ -29,7 +29,7 @@ from headgate.domain.model_privileges import (
     taken,
 )
 from headgate.domain.namespace import namespace_securable
-from headgate.domain.registered_model import ModelName, ModelVersion
+from headgate.domain.registered_model import ModelName
 from headgate.store.database import Database
 from headgate.store.model_access import Holdings, ModelAccess
 
@@ -46,7 +46,7 @@ class ModelRights:
         """What the caller may do with a catalog, schema, model or the metastore. Does not say that there is one."""
         if caller.admin:
             return everything(securable)
-        return standing(self._access.levels(path_to(securable), caller.keys), caller.keys)
+        return standing(self._access.levels(path_to(securable), caller.keys, others=False), caller.keys)
 
     def viewer(self, caller: Principal) -> Viewer:
         """To judge whole lists by."""
@@ -75,11 +75,6 @@ class ModelRights:
         """What `standing` does not say: that there is one. Raises ResourceDoesNotExist."""
         if securable != THE_METASTORE and self._access.levels([securable], ())[0].owner_id is None:
             raise absent(securable)
-
-    def require_upload(self, caller: Principal, version: ModelVersion) -> None:
-        """To add files to a version and to complete it: to have made it, to own the model, or MANAGE. Raises as `require`."""
-        if version.creator_id != caller.id:
-            self.standing(caller, version.name.securable).require(MANAGE)
 
     def require_new_namespace(self, caller: Principal, full_name: str) -> None:
         """To create this catalog or schema. Raises as `require`."""

@@ -215,6 +215,17 @@ def test_each_privilege_opens_what_it_is_for(house: RegistryHouse) -> None:
     house.done("DELETE", f"{UC}/models/shop.buyers.opened", None, house.rea)
 
 
+def test_who_made_a_version_completes_it_while_they_may_see_the_model(house: RegistryHouse) -> None:
+    house.version("shop.buyers.shared", house.ann)
+    house.grant("shop.buyers.shared", house.rea, "CREATE_MODEL_VERSION")
+    number = house.version("shop.buyers.shared", house.rea, finalized=False)
+    house.grant("shop.buyers.shared", house.rea)
+    finalize = f"{UC}/models/shop.buyers.shared/versions/{number}/finalize"
+    assert house.ask("PATCH", finalize, {}, house.rea).status == 404
+    house.grant("shop.buyers.shared", house.rea, "APPLY_TAG")
+    assert house.done("PATCH", finalize, {}, house.rea)["status"] == "READY"
+
+
 def test_the_files_of_a_version_are_for_those_who_may_execute_and_written_by_who_made_it(house: RegistryHouse) -> None:
     number = house.version("shop.buyers.written", house.ann, finalized=False)
     path = f"/Models/shop/buyers/written/{number}/more"

@@ -49,13 +49,12 @@ class Asking:
         return NewModel(new.name, new.author, new.description, new.tags, missing)
 
     def uploadable(self, name: str, version: str) -> ModelVersion:
-        """A version to which the caller may add files, or which it may complete."""
-        try:
-            found = self.registry.version(name, version)
-        except errors.ResourceDoesNotExist:
-            self.standing(ModelName.parse(name).securable).require(MANAGE)
-            raise
-        self.rights.require_upload(self.caller, found)
+        """A version that the caller made, or may MANAGE: to add files to it and to complete it."""
+        standing = self.standing(ModelName.parse(name).securable)
+        standing.require_seen()
+        found = self.registry.version(name, version)
+        if found.creator_id != self.caller.id:
+            standing.require(MANAGE)
         return found
 
     def require_transfer(self, name: str, version: str, *, writing: bool) -> None:
