@@ -24,10 +24,10 @@ class ArtifactStore:
         if not file.path:
             raise errors.InvalidParameterValue("An experiment's folder is not a file.")
         try:
-            return self.storage.write(file.experiment_id, file.path)
+            return _Upload(self.storage.write(file.experiment_id, file.path), file)
         except FileNotFoundError:
             self.storage.create(file.experiment_id)
-            return self.storage.write(file.experiment_id, file.path)
+            return _Upload(self.storage.write(file.experiment_id, file.path), file)
 
     def file(self, file: Artifact) -> Entry:
         """What is known of a file."""
@@ -66,6 +66,26 @@ class ArtifactStore:
             return self.storage.stat(artifact.experiment_id, artifact.path)
         except FileNotFoundError as error:
             raise _absent(artifact) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    writing: Writing
+    file: Artifact
+
+    def write(self, data: bytes) -> None:
+        self.writing.write(data)
+
+    def commit(self) -> None:
+        try:
+            self.writing.commit()
+        except FileExistsError as error:
+            raise errors.InvalidParameterValue(
+                f"{self.file.path} cannot be an artifact: a folder is there, or a part of it is a file."
+            ) from error
+
+    def abort(self) -> None:
+        self.writing.abort()
 
 
 def _absent(artifact: Artifact) -> errors.NotFound:
