@@ -34,13 +34,20 @@ class ModelAccess:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def levels(self, path: Sequence[Securable], keys: Iterable[str]) -> list[Level]:
-        """Owner of each, and what any of `keys` was granted on it."""
+    def levels(self, path: Sequence[Securable], keys: Iterable[str], *, others: bool = True) -> list[Level]:
+        """Owner of each, and what any of `keys` was granted on it.
+
+        Without `others`, owners that are none of `keys` are left out: what the caller has nothing on is as if it were not there.
+        """
         names = [securable.id for securable in path]
+        of_schemas, of_models = (
+            sa.and_(table.c.full_name.in_(names), sa.true() if others else table.c.owner_id.in_(sorted(keys)))
+            for table in (_S, _M)
+        )
         with self._database.read() as connection:
-            owners = _owners(connection, _S.c.full_name.in_(names))
-            of_models = sa.select(_M.c.full_name, _M.c.owner_id).where(_M.c.full_name.in_(names))
-            owners |= {row.full_name: row.owner_id for row in connection.execute(of_models)}
+            owners = _owners(connection, of_schemas)
+            models = connection.execute(sa.select(_M.c.full_name, _M.c.owner_id).where(of_models))
+            owners |= {row.full_name: row.owner_id for row in models}
             granted = _granted(connection, keys, sa.and_(_ours(path), _G.c.securable_id.in_(names)))
         return [Level(one, owners.get(one.id), granted.get(one, frozenset())) for one in path]
 
