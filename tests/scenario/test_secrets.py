@@ -25,7 +25,7 @@ from tests.scenario.house import TOKEN, House, alive, clean_environment, descend
 from headgate import settings as settings_module
 from headgate.access import sealing
 from headgate.access.sealing import Keyring, Sealer
-from headgate.store import sealed_columns
+from headgate.store import leases, sealed_columns
 from headgate.store.database import Database
 
 SECRETS = "/api/2.0/secrets"
@@ -313,7 +313,7 @@ def test_a_crash_leaves_no_core_file(house: Watched) -> None:
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Callable[..., House]:
-    return lambda **settings: House(tmp_path / "data", **settings)
+    return lambda **settings: House(tmp_path / "data", HEADGATE_TRACKING_START="off", **settings)
 
 
 def rotation(house: House) -> subprocess.Popen[bytes]:
@@ -360,6 +360,23 @@ def test_a_key_rotation_killed_again_and_again_loses_nothing_while_servers_run(b
         check()
     with bare():
         pass
+
+
+def test_what_an_older_version_left_open_is_sealed_at_the_next_start(bare: Callable[..., House]) -> None:
+    names = ("token_hash_key", "url_signing_key")
+    with bare() as house:
+        pass
+    sealer = Sealer(Keyring([], house.data_dir / "secret-key"))
+    database = Database(f"sqlite:///{house.data_dir / 'headgate.db'}")
+    left = {name: sealer.open(str(leases.fact(database, name)), f"fact:{name}").decode() for name in names}
+    for name, value in left.items():
+        leases.set_fact(database, name, value)
+    with bare() as house:
+        assert house.request("GET", f"{SECRETS}/scopes/list").status == 200
+    for name, value in left.items():
+        found = str(leases.fact(database, name))
+        assert value not in found and sealer.open(found, f"fact:{name}").decode() == value
+    database.close()
 
 
 def test_a_house_without_its_key_refuses_to_start_and_says_what_to_do(bare: Callable[..., House]) -> None:
