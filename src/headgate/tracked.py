@@ -63,17 +63,19 @@ def run_child(settings: Settings, lifeline_fd: int) -> None:
     server.run(settings.sockets / "tracking.sock", uri, artifacts(settings), lifeline_fd)
 
 
-def trace_door(
-    app: ASGIApp, way: Tracking, shared_database: Database, storage: Storage, directory: Callable[[], Directory]
-) -> TraceDoor:
+def trace_door(app: ASGIApp, way: Tracking, storage: Storage, holders: Holders) -> TraceDoor:
     """The application with the door for served models that write traces in front."""
+    return TraceDoor(app, way, ArtifactStore(storage), holders)
+
+
+def holders(database: Database, directory: Callable[[], Directory]) -> Holders:
+    """Who holds the credentials of served models."""
 
     def may_track(creator: str) -> bool:
         user = directory().by_user_name(creator)
         return user is not None and user.active
 
-    holders = Holders(TrackingCredentials(shared_database), may_track, SystemClock())
-    return TraceDoor(app, way, ArtifactStore(storage), holders)
+    return Holders(TrackingCredentials(database), may_track, SystemClock())
 
 
 def _secrets_fd(settings: Settings) -> int:

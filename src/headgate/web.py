@@ -171,7 +171,7 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
     families += oauth_families.closed(shared.oauth)
     open_families = [*tracked_open, files.signed_routes(registry, signer), *oauth_families.opened(shared.oauth)]
     app = create_app(dependencies, families, open_families)
-    door = tracked.trace_door(app, tracking, database, artifacts, shared.follower.now)
+    door = tracked.trace_door(app, tracking, artifacts, tracked.holders(database, shared.follower.now))
     return Front(data_plane, door, shared.counted)
 
 

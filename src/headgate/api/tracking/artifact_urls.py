@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import orjson
@@ -30,6 +30,14 @@ _MOST_PATHS = 2000
 _NOTHING: Mapping[str, str] = {}
 
 
+def _base(request: Request, given: Given) -> str:
+    return base_url(given, request)
+
+
+Base = Annotated[str, Depends(_base)]
+"""Scheme and host that URLs begin with."""
+
+
 class OfRun(BaseModel):
     run_id: str
     path: list[str] = Field(default_factory=list, max_length=_MOST_PATHS)
@@ -48,25 +56,23 @@ class _Signing:
         uri = self.signer.url(base, method, files_path(file))
         return {**more, "signed_uri": uri, "type": _TYPE, "headers": []}
 
-    async def of_run(self, request: Request, given: Given, sent: OfRun, method: str) -> dict[str, Any]:
+    async def of_run(self, base: str, sent: OfRun, method: str) -> dict[str, Any]:
         answered = await _ask(self.tracking, "/api/2.0/mlflow/runs/get", {"run_id": sent.run_id})
         root = locations.of_uri(answered["run"]["info"]["artifact_uri"])
-        base = base_url(given, request)
         found = [self.info(base, method, root.below(path), run_id=sent.run_id, path=path) for path in sent.path]
         return {"credential_infos": found}
 
-    async def of_model(self, request: Request, given: Given, model_id: str, paths: Sequence[str], method: str) -> Any:
+    async def of_model(self, base: str, model_id: str, paths: Sequence[str], method: str) -> Any:
         answered = await _ask(self.tracking, f"/api/2.0/mlflow/logged-models/{model_id}")
         root = locations.of_uri(answered["model"]["info"]["artifact_uri"])
-        base = base_url(given, request)
         return {
             "credentials": [{"credential_info": self.info(base, method, root.below(path), path=path)} for path in paths]
         }
 
-    async def of_trace(self, request: Request, given: Given, trace_id: str, path: str | None, method: str) -> Any:
+    async def of_trace(self, base: str, trace_id: str, path: str | None, method: str) -> Any:
         root = await trace_root(self.tracking, trace_id)
         file = root.below(path or _TRACE_DATA)
-        return {"credential_info": self.info(base_url(given, request), method, file)}
+        return {"credential_info": self.info(base, method, file)}
 
 
 def routes(tracking: Tracking, signer: UrlSigner) -> APIRouter:
@@ -81,42 +87,38 @@ def routes(tracking: Tracking, signer: UrlSigner) -> APIRouter:
 
 def _add_run_routes(router: APIRouter, to: _Signing) -> None:
     @router.post("/artifacts/credentials-for-write")
-    async def credentials_for_write(request: Request, given: Given, sent: OfRun) -> dict[str, Any]:
+    async def credentials_for_write(base: Base, sent: OfRun) -> dict[str, Any]:
         """URLs to PUT artifacts of a run."""
-        return await to.of_run(request, given, sent, "PUT")
+        return await to.of_run(base, sent, "PUT")
 
     @router.post("/artifacts/credentials-for-read")
-    async def credentials_for_read(request: Request, given: Given, sent: OfRun) -> dict[str, Any]:
+    async def credentials_for_read(base: Base, sent: OfRun) -> dict[str, Any]:
         """URLs to GET artifacts of a run."""
-        return await to.of_run(request, given, sent, "GET")
+        return await to.of_run(base, sent, "GET")
 
 
 def _add_model_routes(router: APIRouter, to: _Signing) -> None:
     @router.post("/logged-models/{model_id}/artifacts/credentials-for-upload")
-    async def credentials_for_upload(request: Request, given: Given, model_id: str, sent: OfModel) -> dict[str, Any]:
+    async def credentials_for_upload(base: Base, model_id: str, sent: OfModel) -> dict[str, Any]:
         """URLs to PUT artifacts of a logged model."""
-        return dict(await to.of_model(request, given, model_id, sent.paths, "PUT"))
+        return dict(await to.of_model(base, model_id, sent.paths, "PUT"))
 
     @router.post("/logged-models/{model_id}/artifacts/credentials-for-download")
-    async def credentials_for_download(request: Request, given: Given, model_id: str, sent: OfModel) -> dict[str, Any]:
+    async def credentials_for_download(base: Base, model_id: str, sent: OfModel) -> dict[str, Any]:
         """URLs to GET artifacts of a logged model."""
-        return dict(await to.of_model(request, given, model_id, sent.paths, "GET"))
+        return dict(await to.of_model(base, model_id, sent.paths, "GET"))
 
 
 def _add_trace_routes(router: APIRouter, to: _Signing) -> None:
     @router.get("/traces/{request_id}/credentials-for-data-upload")
-    async def credentials_for_data_upload(
-        request: Request, given: Given, request_id: str, path: str | None = None
-    ) -> dict[str, Any]:
+    async def credentials_for_data_upload(base: Base, request_id: str, path: str | None = None) -> dict[str, Any]:
         """A URL to PUT the spans of a trace, or an attachment."""
-        return dict(await to.of_trace(request, given, request_id, path, "PUT"))
+        return dict(await to.of_trace(base, request_id, path, "PUT"))
 
     @router.get("/traces/{request_id}/credentials-for-data-download")
-    async def credentials_for_data_download(
-        request: Request, given: Given, request_id: str, path: str | None = None
-    ) -> dict[str, Any]:
+    async def credentials_for_data_download(base: Base, request_id: str, path: str | None = None) -> dict[str, Any]:
         """A URL to GET the spans of a trace, or an attachment."""
-        return dict(await to.of_trace(request, given, request_id, path, "GET"))
+        return dict(await to.of_trace(base, request_id, path, "GET"))
 
 
 async def trace_root(tracking: Tracking, trace_id: str) -> Artifact:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from headgate import errors
 from headgate.access.principals import Principal
-from headgate.api.tracking.proxy import Tracking, body_of, forward
+from headgate.api.tracking.proxy import Tracking, body_of
 from headgate.tracking import prompts, rewriting, rules
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -40,7 +40,7 @@ async def send_on(tracking: Tracking, request: Request, caller: Principal, path:
     if path.startswith(prompts.PATHS):
         prompts.check(path, request.query_params, body)
     body = rewriting.checked_body(path.split("/mlflow/", 1)[1], body, caller.user_name)
-    return await forward(tracking, request, path, body)
+    return await tracking.forward(request, path, body)
 
 
 def require_workspace(caller: Principal) -> None:

@@ -17,7 +17,7 @@ from headgate.access.principals import SESSION, Principal
 from headgate.api.auditing import Record
 from headgate.api.dependencies import ApiDependencies, base_url
 from headgate.api.tracking.mlflow_api import check_open, require_workspace
-from headgate.api.tracking.proxy import Tracking, body_of, forward
+from headgate.api.tracking.proxy import Tracking, body_of
 from headgate.tracking import child, prompts, rewriting, rules
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -56,7 +56,7 @@ def routes(tracking: Tracking, session_of: SessionOf = nobody) -> APIRouter:
             prompts.check(plain, request.query_params, body)
         if "/mlflow/" in plain:
             body = rewriting.checked_body(plain.split("/mlflow/", 1)[1], body, caller.user_name)
-        return await forward(tracking, request, f"{path}/" if path == child.PREFIX else path, body)
+        return await tracking.forward(request, f"{path}/" if path == child.PREFIX else path, body)
 
     async def link(request: Request) -> Response:
         """Links that clients print: `/ml/experiments/1` for `databricks`, `/#/experiments/1` for `http://…`."""
@@ -69,7 +69,7 @@ def routes(tracking: Tracking, session_of: SessionOf = nobody) -> APIRouter:
 
     async def spans(request: Request) -> Response:
         require_workspace(_authenticated(request, session_of))
-        return await forward(tracking, request, "/v1/traces", await body_of(request, tracking.body_bytes))
+        return await tracking.forward(request, "/v1/traces", await body_of(request, tracking.body_bytes))
 
     router.add_route(child.PREFIX, page, methods=["GET"], include_in_schema=False)
     router.add_route(child.PREFIX + "/{path:path}", page, methods=_METHODS, include_in_schema=False)

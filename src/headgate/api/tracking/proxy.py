@@ -61,6 +61,14 @@ class Tracking:
         self.require()
         return await self.upstream.ask(asked)
 
+    async def forward(self, request: Request, path: str, body: bytes, *, waits: bool = True) -> Response:
+        """Sends the request on to `path` with that body; the answer as it comes. `waits`: see `Asked`."""
+        proxied = rewriting.wants_proxied(request.headers.get("user-agent", ""))
+        sent = rewriting.from_proxied(body) if proxied else body
+        query = request.scope["query_string"]
+        answered = await self.ask(Asked(request.method, path, query, request.scope["headers"], sent, waits))
+        return streamed(answered, proxied=proxied and _is_json(answered))
+
 
 async def body_of(request: Request, most_bytes: int) -> bytes:
     """The whole body. Raises InvalidParameterValue when it is too long."""
@@ -70,15 +78,6 @@ async def body_of(request: Request, most_bytes: int) -> bytes:
         if len(held) > most_bytes:
             raise errors.InvalidParameterValue(f"The request body is longer than the {most_bytes} bytes allowed.")
     return bytes(held)
-
-
-async def forward(tracking: Tracking, request: Request, path: str, body: bytes, *, waits: bool = True) -> Response:
-    """Sends the request on to `path` with that body; the answer as it comes. `waits`: see `Asked`."""
-    proxied = rewriting.wants_proxied(request.headers.get("user-agent", ""))
-    sent = rewriting.from_proxied(body) if proxied else body
-    query = request.scope["query_string"]
-    answered = await tracking.ask(Asked(request.method, path, query, request.scope["headers"], sent, waits))
-    return streamed(answered, proxied=proxied and _is_json(answered))
 
 
 def streamed(answered: Answered, *, proxied: bool = False) -> Response:

@@ -18,7 +18,7 @@ from headgate.api.tracking import artifact_files
 from headgate.api.tracking.artifact_store import ArtifactStore
 from headgate.api.tracking.artifact_urls import experiment_of_trace
 from headgate.api.tracking.pages import mlflow_version
-from headgate.api.tracking.proxy import Tracking, body_of, forward
+from headgate.api.tracking.proxy import Tracking, body_of
 from headgate.store.tracking_credentials import Deployed
 from headgate.tracking import credentials, locations, tracing_rules
 from headgate.tracking.credentials import Holders
@@ -76,7 +76,7 @@ class TraceDoor:
         waits = not path.startswith("/api/2.0/")
         if allowed.trace_id is not None:
             await self._check_trace(allowed.trace_id, deployed)
-        return await forward(self._tracking, request, path, body, waits=waits)
+        return await self._tracking.forward(request, path, body, waits=waits)
 
     async def _check_trace(self, trace_id: str, deployed: Deployed) -> None:
         if await experiment_of_trace(self._tracking, trace_id) != deployed.experiment_id:
