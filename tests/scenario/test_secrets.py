@@ -338,7 +338,7 @@ def test_a_key_rotation_killed_again_and_again_loses_nothing_while_servers_run(b
         for key in values:
             put(key)
         file = house.data_dir / "secret-key"
-        for _ in range(4):
+        for _ in range(3):
             running = rotation(house)
             before = file.read_text()
             until(lambda before=before: file.read_text() != before, "it has begun")
