@@ -213,5 +213,5 @@ def test_a_storage_that_is_away_fails_the_fetch_with_a_reason(
 ) -> None:
     place = published(bucket, tmp_path, "a")
     nowhere = dataclasses.replace(settings, endpoint_url="http://127.0.0.1:1")
-    with pytest.raises(StorageUnavailable, match="does not answer"):
+    with pytest.raises(StorageUnavailable, match="cannot be reached"):
         machine(Bucket(nowhere, "models"), tmp_path).fetch(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable
 from typing import Protocol
@@ -50,7 +51,13 @@ async def receive_into(request: Request, begin: Callable[[], Upload], name: str)
     except ClientDisconnect as error:
         logger.info("upload of %s broken off by the client", name)
         raise errors.BadRequest("The upload was broken off.") from error
+    except errors.HeadgateError:
+        raise
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise errors.InvalidParameterValue(
+                f"The name {name} is too long for the storage: {error.strerror}."
+            ) from error
         logger.error("upload of %s failed: %s", name, error)
         raise errors.InternalError(f"The file could not be stored: {error.strerror}.") from error
 

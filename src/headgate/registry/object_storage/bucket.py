@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.util
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,8 @@ from headgate.settings import SettingsError, StorageSettings
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
+
+logger = logging.getLogger(__name__)
 
 MAX_KEY_BYTES = 1024
 PART_BYTES = 16 * 1024 * 1024
@@ -170,8 +173,19 @@ def _translated(key: str) -> Iterator[None]:
             raise StorageUnavailable("The object storage has no such bucket; see storage.url.") from error
         raise
     except BaseError as error:
-        reason = str(error).partition("\n")[0]
-        raise StorageUnavailable(f"The object storage does not answer as it should ({key}): {reason}") from error
+        logger.warning("object storage, %s: %s", key, str(error).partition("\n")[0])
+        raise StorageUnavailable(f"The object storage cannot be used now: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    """For users, who should not be told where the storage is."""
+    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+        return "it refuses our credentials"
+    if "HTTP error" in str(error):
+        return "it cannot be reached"
+    return "it answers with an error, which the server's log has"
 
 
 def _pieces(key: str, stream: Iterator[Any]) -> Iterator[bytes]:

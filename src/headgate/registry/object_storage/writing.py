@@ -6,16 +6,17 @@ is complete without it.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from threading import Thread
+from threading import Event, Thread
 
 from headgate.clock import Clock
 from headgate.registry.object_storage.bucket import Bucket
 from headgate.registry.object_storage.contents import OPEN, Contents, File, folder, new_id
-from headgate.registry.storage import PIECE_BYTES
+from headgate.registry.storage import PIECE_BYTES, StorageUnavailable
 
 SMALL_BYTES = 8 * 1024 * 1024
 _WAITING_PIECES = 8
@@ -135,14 +136,11 @@ class _PartUpload:
     def __init__(self, target: Target) -> None:
         self.blob = new_id()[:12]
         self._target = target
-        self._queue: queue.Queue[bytes | _Ended | None] = queue.Queue(_WAITING_PIECES)
+        self._queue: queue.Queue[bytes | None] = queue.Queue(_WAITING_PIECES)
+        self._unwanted = Event()
         self._failure: BaseException | None = None
         self._thread = Thread(target=self._upload, name="upload", daemon=True)
         self._thread.start()
-
-    @property
-    def _key(self) -> str:
-        return f"{folder(self._target.content)}/blobs/{self.blob}"
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -150,29 +148,34 @@ class _PartUpload:
             self._feed(bytes(view[start : start + PIECE_BYTES]))
 
     def finish(self) -> None:
+        """Waits until the blob is there whole."""
         self._feed(None)
         self._thread.join()
         if self._failure is not None:
             raise self._failure
 
     def abort(self) -> None:
-        self._feed(_Ended())
-        self._thread.join()
-        self._target.bucket.delete([self._key])
+        """Returns at once: an event loop may be waiting. The thread cleans up."""
+        self._unwanted.set()
+        with contextlib.suppress(queue.Full):  # then it is awake anyway
+            self._queue.put_nowait(None)
+        if not self._thread.is_alive():
+            Thread(target=self._clean_up, name="upload", daemon=True).start()
 
-    def _feed(self, piece: bytes | _Ended | None) -> None:
+    def _feed(self, piece: bytes | None) -> None:
         while self._thread.is_alive():
             try:
                 self._queue.put(piece, timeout=1.0)
                 return
             except queue.Full:
                 continue
-        if self._failure is not None and not isinstance(piece, _Ended):
-            raise self._failure
+        raise self._failure or FileNotFoundError(self._target.path)
 
     def _upload(self) -> None:
         try:
             self._target.bucket.put_pieces(self._key, self._fed())
+            if self._unwanted.is_set():
+                self._clean_up()
         except _Ended:
             self._failure = FileNotFoundError(self._target.path)
         except Exception as error:  # noqa: BLE001 - told to whoever writes next
@@ -184,8 +187,16 @@ class _PartUpload:
                 piece = self._queue.get(timeout=_STALLED_S)
             except queue.Empty:
                 raise _Ended from None
+            if self._unwanted.is_set():
+                raise _Ended
             if piece is None:
                 return
-            if isinstance(piece, _Ended):
-                raise piece
             yield piece
+
+    def _clean_up(self) -> None:
+        with contextlib.suppress(StorageUnavailable):  # it goes with its content
+            self._target.bucket.delete([self._key])
+
+    @property
+    def _key(self) -> str:
+        return f"{folder(self._target.content)}/blobs/{self.blob}"
