@@ -37,7 +37,15 @@ def served_routes() -> set[tuple[str, str]]:
     """(method, path) of everything the public port answers, hidden routes and HEAD too where it is a route of its own."""
     found = {(route.method, route.path) for route in routes.all_routes()}
     found |= {(method, route.path) for route in routes.application().state.routes for method in route.methods}
-    return found | {("GET", OPENAPI_PATH)} | set(tracking.ROUTES)
+    named = {("GET", OPENAPI_PATH), *tracking.ROUTES}
+    # A route for whatever lies below a path says in ROUTES what that is.
+    found |= {route for route in routes.unlisted() if not _is_named(route, named)}
+    return found | named
+
+
+def _is_named(route: tuple[str, str], named: set[tuple[str, str]]) -> bool:
+    folder = route[1].removesuffix("{path:path}")
+    return route in named or (folder != route[1] and any(path.startswith(folder) for _, path in named))
 
 
 def _table(section: Section) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+from fastapi.routing import APIRoute
 from tools.reference.markdown import code, table
 from tools.reference.markdown import page as make_page
 
@@ -82,10 +83,23 @@ def shape(path: str) -> str:
 @functools.cache
 def application() -> Any:
     """The REST application, composed of everything it can have."""
+    return api.create_app(cast(Any, _Nobody()), *_families())
+
+
+def unlisted() -> list[tuple[str, str]]:
+    """(method, path) of routes that `application().state.routes` leaves out: those that pass what they are asked on."""
+    plain = [route for families in _families() for family in families for route in family.routes]
+    found = [route for route in plain if not isinstance(route, APIRoute)]
+    return [(method, route.path) for route in found for method in route.methods - {"HEAD"}]
+
+
+@functools.cache
+def _families() -> tuple[list[Any], list[Any]]:
+    """Those behind the door and those in front of it, as the composition root orders them."""
     closed = [_given_nobody(mlflow_registry.routes), *_given_nobody(tracking.closed), _given_nobody(files.routes)]
     opened = [*_given_nobody(tracking.opened), _given_nobody(files.signed_routes), *_given_nobody(oauth.opened)]
     closed += [_given_nobody(unity_catalog.routes), *_given_nobody(oauth.closed)]
-    return api.create_app(cast(Any, _Nobody()), closed, opened)
+    return closed, opened
 
 
 def _given_nobody(routes: Callable[..., Any]) -> Any:

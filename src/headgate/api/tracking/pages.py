@@ -26,7 +26,12 @@ _LOGIN = "/login"
 SessionOf = Callable[[str | None], Principal | None]
 """Cookie header -> who is logged in."""
 
-ROUTES: tuple[tuple[str, str], ...] = tuple((route.method, route.path) for route in (*rules.PAGES, *rules.OTLP))
+LINKS = ("/", "/ml", "/ml/{path:path}")
+"""What clients print for people to open."""
+ROUTES: tuple[tuple[str, str], ...] = (
+    *((route.method, route.path) for route in (*rules.PAGES, *rules.OTLP)),
+    *(("GET", path) for path in LINKS),
+)
 """Every method and path that is answered here."""
 
 
@@ -73,7 +78,7 @@ def routes(tracking: Tracking, session_of: SessionOf = nobody) -> APIRouter:
 
     router.add_route(child.PREFIX, page, methods=["GET"], include_in_schema=False)
     router.add_route(child.PREFIX + "/{path:path}", page, methods=_METHODS, include_in_schema=False)
-    for path in ("/", "/ml", "/ml/{path:path}"):
+    for path in LINKS:
         router.add_route(path, link, methods=["GET"], include_in_schema=False)
     router.add_route("/version", version, methods=["GET"], include_in_schema=False)
     router.add_route("/v1/traces", spans, methods=["POST"], include_in_schema=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.wire.access.table.rows import ANYBODY, OPEN, PASSED_ON, Row, Section
 
 from headgate.api.tracking.families import ROUTES
+from headgate.api.tracking.pages import LINKS
 
 FS = "/api/2.0/fs"
 SIGNED = FS + "/signed"
@@ -56,5 +57,8 @@ ARTIFACTS = Section(
 PROXY = Section(
     "Experiments, runs, traces",
     "MLflow's own server answers; everybody in the workspace may use it. The same holds for its pages and what they ask, below `/mlflow/`.",
-    tuple(Row(method, path, ANYBODY, ok=PASSED_ON) for method, path in ROUTES),
+    (
+        *(Row(method, path, ANYBODY, ok=PASSED_ON) for method, path in ROUTES if path not in LINKS),
+        *(Row("GET", path, OPEN, path.replace("{path:path}", "experiments/1"), ok=302) for path in LINKS),
+    ),
 )
