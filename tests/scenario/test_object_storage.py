@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.fakes.s3_server import S3Server, s3_server
 from tests.scenario.conftest import FAST, register
-from tests.scenario.house import House, entity, until
+from tests.scenario.house import TOKEN, House, clean_environment, entity, until
 from tests.scenario.load import SteadyLoad
 
 pytestmark = pytest.mark.scenario
@@ -82,6 +86,35 @@ def test_what_cannot_be_fetched_fails_with_a_reason_and_is_deployed_once_the_sto
     remote.api("PUT", "/remote/config", {"served_entities": [entity("versioned", "2")]})
     assert remote.settled("remote")["state"]["ready"] == "READY"
     assert remote.predict("remote", BODY).json == {"predictions": ["two"]}
+
+
+ARTIFACTS = """
+import json, pathlib, mlflow
+mlflow.set_experiment("/remote")
+pathlib.Path("large.bin").write_bytes(bytes(range(256)) * 4096 * 20)
+with mlflow.start_run() as run:
+    mlflow.log_text("hello", "notes/a.txt")
+    mlflow.log_artifact("large.bin")
+client = mlflow.MlflowClient()
+listed = [item.path for item in client.list_artifacts(run.info.run_id)]
+back = pathlib.Path(client.download_artifacts(run.info.run_id, "", "."))
+assert (back / "large.bin").read_bytes() == pathlib.Path("large.bin").read_bytes()
+print(json.dumps({"listed": listed, "text": (back / "notes" / "a.txt").read_text()}))
+"""
+
+
+def test_artifacts_of_runs_lie_there_as_well(remote: House, tmp_path: Path) -> None:
+    environment = clean_environment(
+        DATABRICKS_HOST=remote.url,
+        DATABRICKS_TOKEN=TOKEN,
+        MLFLOW_TRACKING_URI="databricks",
+        MLFLOW_DISABLE_TELEMETRY="true",
+    )
+    command = [sys.executable, "-c", ARTIFACTS]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == {"listed": ["large.bin", "notes"], "text": "hello"}
+    assert not (remote.data_dir / "artifacts").exists()
 
 
 def test_the_storages_secret_is_written_nowhere(remote: House) -> None:
