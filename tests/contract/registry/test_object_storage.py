@@ -303,6 +303,24 @@ def test_a_name_the_storage_cannot_hold_is_refused(storage: ObjectStorage) -> No
         put(storage, "a", "/".join(["x" * 200] * 6), b"x")
 
 
+def test_a_server_that_ignores_conditions_is_complained_of(
+    bucket: Bucket, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Lax(DyingBucket):
+        def create(self, key: str, content: bytes) -> bool:
+            bucket.put(key, content)
+            return True
+
+        def honours_conditions(self) -> bool:
+            return Bucket.honours_conditions(self)  # type: ignore[arg-type]
+
+    opened(bucket, tmp_path).sweep(0)
+    assert caplog.records == []
+    opened(Lax(bucket, 10**9), tmp_path).sweep(0)
+    assert "ignores If-None-Match" in caplog.text
+    assert list(bucket.objects("probes")) == []
+
+
 def test_a_storage_that_refuses_is_unavailable_and_says_why(storage: ObjectStorage, settings: StorageSettings) -> None:
     gone = dataclasses.replace(settings, url="s3://no-such-bucket", secret_access_key="hush")
     with pytest.raises(StorageUnavailable, match="no such bucket") as raised:

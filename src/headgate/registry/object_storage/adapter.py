@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from headgate.registry.object_storage.contents import FROZEN, GONE, OPEN, SEALED
 from headgate.registry.object_storage.copies import Copies
 from headgate.registry.object_storage.writing import ObjectWriting, Target, WritingsUnderway
 from headgate.registry.storage import Entry, StorageUnavailable
+
+logger = logging.getLogger(__name__)
 
 _MANIFESTS_KEPT = 32
 _RIVALS = 50
@@ -183,6 +186,11 @@ class ObjectStorage:
 
     def sweep(self, before_ms: int) -> None:
         self._underway.abort(before_ms)
+        if not self._bucket.honours_conditions():
+            logger.error(
+                "the object storage ignores If-None-Match: servers that publish or delete at the same time can lose files; "
+                "see docs/storage.md for what it must be able to do"
+            )
 
     # -- pointers ------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import importlib.util
 import logging
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -117,6 +118,14 @@ class Bucket:
             except (PreconditionError, FileNotFoundError):
                 return False
         return True
+
+    def honours_conditions(self) -> bool:
+        """Whether `create` means it: not every server does."""
+        key = f"probes/{uuid.uuid4().hex}"
+        try:
+            return self.create(key, b"1") and not self.create(key, b"2")
+        finally:
+            self.delete([key])
 
     def read(self, key: str, start: int, length: int) -> Iterator[bytes]:
         """At least one byte of an object, in pieces of at most PIECE_BYTES. The request is made at once."""
