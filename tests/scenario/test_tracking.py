@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.scenario.house import House, alive, until
+
+from headgate import settings
 
 pytestmark = pytest.mark.scenario
 API = "/api/2.0/mlflow"
@@ -30,6 +33,18 @@ def child(house: House) -> int:
     return pid
 
 
+def kill(house: House, pid: int) -> None:
+    """kill -9 and wait until its last thread has let go of its connections."""
+    house.kill(pid)
+    path = settings.load({"data_dir": house.data_dir}, environ={}).sockets / "tracking.sock"
+
+    def refused() -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(path)) != 0
+
+    until(refused, "nobody listens any more")
+
+
 def test_it_starts_with_the_first_request_and_not_before(house: House) -> None:
     assert house.pids("tracking") == []
     ask(house, "POST", "/experiments/create", {"name": "first"})
@@ -39,7 +54,7 @@ def test_it_starts_with_the_first_request_and_not_before(house: House) -> None:
 def test_after_a_kill_the_next_request_works_and_nothing_is_lost(house: House) -> None:
     made = ask(house, "POST", "/experiments/create", {"name": "before the kill"})["experiment_id"]
     first = child(house)
-    house.kill(first)
+    kill(house, first)
     assert (
         ask(house, "POST", "/runs/create", {"experiment_id": made, "start_time": 1})["run"]["info"]["experiment_id"]
         == made

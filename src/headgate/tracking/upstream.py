@@ -36,7 +36,7 @@ _NOT_FORWARDED = frozenset(
 
 
 class _NotBegun(errors.TemporarilyUnavailable):
-    """Nothing of the request was sent."""
+    """The request can be sent again: it did not arrive, or changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,9 @@ class Upstream:
             raise _NotBegun(_AWAY, headers=_SOON) from error
         except httpx.TransportError as error:
             self.child.failed()
-            raise errors.TemporarilyUnavailable(_AWAY, headers=_SOON) from error
+            # What only looks may be asked twice; whether anything else was done before it died, nobody knows.
+            kind = _NotBegun if asked.method in ("GET", "HEAD") else errors.TemporarilyUnavailable
+            raise kind(_AWAY, headers=_SOON) from error
         return Answered(response.status_code, forwarded(response.headers.raw), response)
 
     def _connected(self) -> httpx.AsyncClient:
