@@ -72,8 +72,8 @@ def holders(database: Database, directory: Callable[[], Directory]) -> Holders:
     """Who holds the credentials of served models."""
 
     def may_track(creator: str) -> bool:
-        user = directory().by_user_name(creator)
-        return user is not None and user.active
+        found = directory().by_user_name(creator) or directory().by_application_id(creator)
+        return found is not None and found.active
 
     return Holders(TrackingCredentials(database), may_track, SystemClock())
 

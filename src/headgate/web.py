@@ -27,6 +27,7 @@ from headgate.access.rights import Rights
 from headgate.access.secrets import Vault
 from headgate.api import unity_catalog
 from headgate.api.app import create_app
+from headgate.api.auditing import Auditing, Outside
 from headgate.api.dependencies import ApiDependencies
 from headgate.api.model_registry import files, mlflow_registry
 from headgate.api.oauth import families as oauth_families
@@ -171,7 +172,10 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
     families += oauth_families.closed(shared.oauth)
     open_families = [*tracked_open, files.signed_routes(registry, signer), *oauth_families.opened(shared.oauth)]
     app = create_app(dependencies, families, open_families)
-    door = tracked.trace_door(app, tracking, artifacts, tracked.holders(database, shared.follower.now))
+    door = Outside(
+        tracked.trace_door(app, tracking, artifacts, tracked.holders(database, shared.follower.now)),
+        Auditing(shared.audit, clock, app.state.routes),
+    )
     return Front(data_plane, door, shared.counted)
 
 

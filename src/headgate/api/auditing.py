@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headgate import errors
 from headgate.access.audit import AuditLog
@@ -33,6 +33,7 @@ _LOOKS_BY_POST = re.compile(
 _PAGES = "/mlflow"
 """MLflow's pages call its API below this; they tell who calls when they know it, see `api.tracking.pages`."""
 _FILES = ("/api/2.0/fs/files/", "/api/2.0/mlflow-artifacts/")
+_SEEN = "audited"
 _WITHOUT_TOKEN = ("/oidc/", "/login", "/logout")
 _COMES_BACK = "/login/callback"
 """A login, although it is asked for with GET."""
@@ -62,6 +63,7 @@ class Auditing:
 
     def record(self, scope: Scope, request_id: str) -> Record:
         """For one request."""
+        scope.setdefault("state", {})[_SEEN] = True
         return Record(self, scope, request_id)
 
 
@@ -129,6 +131,23 @@ class Record:
             object=state.get("audit_object") or named,
             request_id=self._request_id,
         )
+
+
+class Outside:
+    """Around what answers in front of the door, such as the one for traces: refusals there are written down as well."""
+
+    def __init__(self, app: ASGIApp, auditing: Auditing) -> None:
+        self._app = app
+        self._auditing = auditing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def watched(message: Message) -> None:
+            refused = message["type"] == "http.response.start" and message["status"] in (401, 403)
+            if refused and _SEEN not in scope.get("state", {}):
+                await self._auditing.record(scope, "").answered(message["status"])
+            await send(message)
+
+        await self._app(scope, receive, watched)
 
 
 def _outcome(status: int, error: errors.HeadgateError | None, principal: Principal | None) -> str:

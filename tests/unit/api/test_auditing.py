@@ -10,7 +10,8 @@ import pytest
 from tests.fakes import callers
 from tests.fakes.api_house import ENDPOINTS, ApiHouse
 
-from headgate.api.auditing import is_change
+from headgate.api.auditing import Auditing, Outside, is_change
+from headgate.clock import SystemClock
 
 EVENTS = "/api/2.0/audit/events"
 
@@ -200,3 +201,24 @@ def _all(api: ApiHouse) -> list[Any]:
 )
 def test_what_counts_as_a_change(method: str, path: str, change: bool) -> None:
     assert is_change(method, path) == change
+
+
+def test_what_is_refused_in_front_of_the_door_is_there_and_the_doors_own_only_once(api: ApiHouse) -> None:
+    inner = api.app
+
+    async def traces(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] != "/api/3.0/mlflow/traces":
+            await inner(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 403, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    outside = Outside(traces, Auditing(api.audit, SystemClock(), inner.state.routes))
+    api.app = outside  # type: ignore[assignment]
+    try:
+        api.request("POST", "/api/3.0/mlflow/traces", {})
+        api.request("GET", ENDPOINTS, token="wrong")
+    finally:
+        api.app = inner
+    found = [(one["path"], one["response"]["status_code"], one["count"]) for one in events(api)]
+    assert sorted(found) == [(ENDPOINTS, 401, 1), ("/api/3.0/mlflow/traces", 403, 1)]
