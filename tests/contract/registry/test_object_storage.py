@@ -19,7 +19,7 @@ from headgate.clock import SystemClock
 from headgate.domain.registered_model import Author, ModelName, VersionOrigin, VersionStatus
 from headgate.registry.models import NewModel, Registry
 from headgate.registry.object_storage.adapter import ObjectStorage
-from headgate.registry.object_storage.bucket import Bucket
+from headgate.registry.object_storage.bucket import CHUNK_BYTES, Bucket
 from headgate.registry.object_storage.copies import Copies
 from headgate.registry.object_storage.writing import SMALL_BYTES
 from headgate.registry.storage import StorageUnavailable
@@ -233,6 +233,28 @@ def test_a_large_file_goes_in_parts_through_little_memory(storage: ObjectStorage
     assert (place / "large").stat().st_size == 120 * MIB
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
     assert grown_kib < 100 * 1024, f"{grown_kib} KiB"
+
+
+def test_a_large_file_is_read_with_a_request_per_chunk_and_a_broken_one_is_repeated(
+    storage: ObjectStorage, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import obstore
+
+    storage.create("a")
+    put(storage, "a", "file", bytes(range(256)) * (CHUNK_BYTES // 100))
+    size, real, asked = storage.stat("a", "file").size_bytes, obstore.get, []
+
+    def get(store: Any, key: str, **options: Any) -> Any:
+        if "range" in options.get("options", {}):
+            asked.append(options["options"]["range"])
+            if len(asked) == 2:
+                raise obstore.exceptions.GenericError("HTTP error: the answer broke off")
+        return real(store, key, **options)
+
+    monkeypatch.setattr(obstore, "get", get)
+    assert b"".join(storage.read("a", "file", 1)) == (bytes(range(256)) * (CHUNK_BYTES // 100))[1:]
+    second = (CHUNK_BYTES + 1, 2 * CHUNK_BYTES + 1)
+    assert asked == [(1, CHUNK_BYTES + 1), second, second, (2 * CHUNK_BYTES + 1, size)]
 
 
 def test_a_large_file_that_is_aborted_or_swept_leaves_nothing(

@@ -28,6 +28,10 @@ MAX_KEY_BYTES = 1024
 PART_BYTES = 16 * 1024 * 1024
 """Of a multipart upload, which has at most 10 000: files of up to 160 GB."""
 PARALLEL_PARTS = 2
+CHUNK_BYTES = 8 * 1024 * 1024
+"""Of a file that is read, with one request each."""
+_BROKEN_READS = 2
+"""A request is repeated by obstore, but not an answer that breaks off."""
 _DELETED_AT_ONCE = 1000
 _REQUEST_S = 300
 _SILENCE_S = 30
@@ -128,13 +132,32 @@ class Bucket:
             self.delete([key])
 
     def read(self, key: str, start: int, length: int) -> Iterator[bytes]:
-        """At least one byte of an object, in pieces of at most PIECE_BYTES. The request is made at once."""
+        """At least one byte of an object, in pieces of at most PIECE_BYTES. The first request is made at once."""
+        end = start + length
+        first = self._range(key, start, min(start + CHUNK_BYTES, end))
+        return self._pieces(key, first, start, end)
+
+    def _pieces(self, key: str, chunk: bytes, start: int, end: int) -> Iterator[bytes]:
+        while True:
+            for place in range(0, len(chunk), PIECE_BYTES):
+                yield chunk[place : place + PIECE_BYTES]
+            start += len(chunk)
+            if start >= end or not chunk:
+                return
+            chunk = self._range(key, start, min(start + CHUNK_BYTES, end))
+
+    def _range(self, key: str, start: int, end: int) -> bytes:
+        """Whole, so that no request lasts as long as a slow reader likes."""
         import obstore
 
-        with _translated(key):
-            found = obstore.get(self._store, key, options={"range": (start, start + length)})
-            stream = iter(found.stream(min_chunk_size=PIECE_BYTES))
-        return _pieces(key, stream)
+        for attempt in range(_BROKEN_READS):
+            try:
+                with _translated(key):
+                    return bytes(obstore.get(self._store, key, options={"range": (start, end)}).bytes())
+            except StorageUnavailable:
+                if attempt == _BROKEN_READS - 1:
+                    raise
+        raise AssertionError
 
     def objects(self, folder: str, after: str = "") -> Iterator[Found]:
         """All objects below a folder in order of their keys, those after the key `after`; fetched as they are asked for."""
@@ -195,17 +218,6 @@ def _reason(error: Exception) -> str:
     if "HTTP error" in str(error):
         return "it cannot be reached"
     return "it answers with an error, which the server's log has"
-
-
-def _pieces(key: str, stream: Iterator[Any]) -> Iterator[bytes]:
-    while True:
-        with _translated(key):
-            try:
-                chunk = memoryview(next(stream))
-            except StopIteration:
-                return
-        for start in range(0, len(chunk), PIECE_BYTES):
-            yield bytes(chunk[start : start + PIECE_BYTES])
 
 
 def _found(item: Mapping[str, Any]) -> Found:
