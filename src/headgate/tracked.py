@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from starlette.types import ASGIApp
+from fastapi import FastAPI
 
 from headgate.access.directory import Directory
 from headgate.api.tracking.artifact_store import ArtifactStore
@@ -63,7 +63,7 @@ def run_child(settings: Settings, lifeline_fd: int) -> None:
     server.run(settings.sockets / "tracking.sock", uri, artifacts(settings), lifeline_fd)
 
 
-def trace_door(app: ASGIApp, way: Tracking, storage: Storage, holders: Holders) -> TraceDoor:
+def trace_door(app: FastAPI, way: Tracking, storage: Storage, holders: Holders) -> TraceDoor:
     """The application with the door for served models that write traces in front."""
     return TraceDoor(app, way, ArtifactStore(storage), holders)
 

@@ -22,7 +22,13 @@ EXPERIMENT_HEADER = "x-mlflow-experiment-id"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
 _OPEN = (("GET", "/version"), ("GET", "/api/3.0/mlflow/server-info"))
 _EXPERIMENT = "/api/2.0/mlflow/experiments/get"
-_CREATE = ("/api/2.0/mlflow/traces", "/api/3.0/mlflow/traces")
+# Where MLflow reads the experiment of a new trace: nothing else in the body may decide.
+_CREATE = {
+    "/api/2.0/mlflow/traces": ("experiment_id",),
+    "/api/3.0/mlflow/traces": ("trace", "trace_info", "trace_location", "mlflow_experiment", "experiment_id"),
+}
+# Fields go by either name.
+_TRACE_ID = ("trace_id", "traceId")
 _CHANGE = re.compile(r"/api/[23]\.0/mlflow/traces/([0-9A-Za-z_-]+)(?:/tags)?")
 
 
@@ -67,14 +73,24 @@ def allowed(request: Request, experiment_id: str) -> Allowed:
     raise refused(experiment_id)
 
 
-def check_body(body: bytes, experiment_id: str) -> None:
-    """Of a new trace. Raises PermissionDenied, BadRequest."""
+def check_body(path: str, body: bytes, experiment_id: str) -> str | None:
+    """Of a new trace. The id it is to have, if it says one; that may be no trace of another experiment.
+
+    Raises PermissionDenied, BadRequest.
+    """
     try:
         sent = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise errors.BadRequest("The request body is not valid JSON.") from error
-    if _experiment_of(sent) != experiment_id:
+    *around, last = _CREATE[path]
+    found: Any = sent
+    for step in around:
+        found = found.get(step) if isinstance(found, dict) else None
+    if not isinstance(found, dict) or found.get(last) != experiment_id:
         raise refused(experiment_id)
+    info = sent["trace"]["trace_info"] if "trace" in around else {}
+    trace_id = next((info[name] for name in _TRACE_ID if info.get(name)), None)
+    return None if trace_id is None else str(trace_id)
 
 
 def refused(experiment_id: str) -> errors.PermissionDenied:
@@ -82,14 +98,3 @@ def refused(experiment_id: str) -> errors.PermissionDenied:
     return errors.PermissionDenied(
         f"This credential of a served model may only write traces into experiment {experiment_id}."
     )
-
-
-def _experiment_of(sent: Any) -> Any:
-    if not isinstance(sent, dict):
-        return None
-    if "trace" not in sent:
-        return sent.get("experiment_id")
-    found: Any = sent
-    for step in ("trace", "trace_info", "trace_location", "mlflow_experiment", "experiment_id"):
-        found = found.get(step) if isinstance(found, dict) else None
-    return found

@@ -14,6 +14,8 @@ from tests.wire.tracking.test_mlflow_clients import run
 
 pytestmark = [pytest.mark.wire, pytest.mark.scenario]
 NEW_TRACE = "/api/3.0/mlflow/traces"
+OTHERS_TRACE = "tr-" + "7" * 32
+OF = '{{"trace": {{"trace_info": {{"trace_id": "%s", "trace_location": {{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {{"experiment_id": "{%s}"}}}}, "request_time": "2026-01-01T00:00:00Z", "state": "IN_PROGRESS"}}}}%s}}'
 # What model code may try with its credential, and what it is answered. {mine} and {other} are experiments.
 ATTEMPTS = (
     ("GET", "/api/2.0/mlflow/experiments/get?experiment_id={mine}", "", 200),
@@ -21,6 +23,8 @@ ATTEMPTS = (
     ("POST", "/api/2.0/mlflow/experiments/search", "{{}}", 403),
     ("POST", "/api/2.0/mlflow/runs/create", '{{"experiment_id": "{mine}"}}', 403),
     ("POST", "/api/2.0/mlflow/traces", '{{"experiment_id": "{other}", "timestamp_ms": 1}}', 403),
+    ("POST", "/api/2.0/mlflow/traces", OF % ("", "mine", ', "experiment_id": "{other}", "timestamp_ms": 1'), 403),
+    ("POST", NEW_TRACE, OF % (OTHERS_TRACE, "mine", ""), 403),
     ("PUT", "/api/2.0/mlflow-artifacts/artifacts/{mine}/run/artifacts/x", "x", 403),
     ("PUT", "/api/2.0/mlflow-artifacts/artifacts/{other}/tr-1/artifacts/traces.json", "x", 403),
     ("PUT", "/api/2.0/mlflow-artifacts/artifacts/{mine}/tr-1/artifacts/traces.json", "{{}}", 200),
@@ -34,6 +38,8 @@ ATTEMPTS = (
 @pytest.fixture(scope="module")
 def experiments(tracked: House) -> Iterator[dict[str, str]]:
     made = run(tracked, "databricks", "current", "serve_walk.py", ["served"])
+    others = (OF % (OTHERS_TRACE, "other", "")).format(**names(made))
+    assert tracked.request("POST", NEW_TRACE, json.loads(others)).status == 200
     attempts = [(method, path.format(**names(made)), body.format(**names(made))) for method, path, body, _ in ATTEMPTS]
     variables = {
         "ENABLE_MLFLOW_TRACING": "true",

@@ -6,13 +6,15 @@ Raw ASGI. What may be asked for is in `tracking.tracing_rules`; everything witho
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from headgate import errors
+from headgate.access.attempts import Attempts
 from headgate.api import error_bodies
 from headgate.api.tracking import artifact_files
 from headgate.api.tracking.artifact_store import ArtifactStore
@@ -29,10 +31,11 @@ _MARK = f"Bearer {credentials.PREFIX}".encode()
 
 
 class TraceDoor:
-    """`app` with that door in front."""
+    """`app` with that door in front. Guessing is slowed as at every other door."""
 
-    def __init__(self, app: ASGIApp, tracking: Tracking, store: ArtifactStore, holders: Holders) -> None:
+    def __init__(self, app: FastAPI, tracking: Tracking, store: ArtifactStore, holders: Holders) -> None:
         self._app = app
+        self._attempts: Attempts = app.state.dependencies.attempts
         self._tracking = tracking
         self._store = store
         self._holders = holders
@@ -59,6 +62,7 @@ class TraceDoor:
     async def _answer(self, request: Request, token: str) -> Response:
         deployed = await asyncio.to_thread(self._holders.of, token)
         if deployed is None:
+            await self._attempts.hold(token, request.client.host if request.client else "")
             raise errors.Unauthenticated("This credential of a served model is not good any more.")
         path: str = request.scope["path"]
         asked = tracing_rules.Request(request.method, path, request.headers, request.query_params)
@@ -71,7 +75,11 @@ class TraceDoor:
             return Response("{}", media_type="application/json")
         body = await body_of(request, self._tracking.body_bytes)
         if allowed.needs_body:
-            tracing_rules.check_body(body, deployed.experiment_id)
+            trace_id = tracing_rules.check_body(path, body, deployed.experiment_id)
+            if trace_id is not None:
+                # MLflow moves a trace that exists into the experiment of whoever writes it again.
+                with contextlib.suppress(errors.ResourceDoesNotExist):
+                    await self._check_trace(trace_id, deployed)
         # MLflow 2 asks these in the middle of a prediction, and tries again on what sounds transient.
         waits = not path.startswith("/api/2.0/")
         if allowed.trace_id is not None:
