@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import importlib.metadata
 import importlib.util
 import logging
@@ -49,6 +50,7 @@ class Program:
         return self.folder / "tracking.sock"
 
 
+@functools.cache
 def unavailable() -> str:
     """Why tracking cannot work in this installation, as a sentence that says what to do; empty when it can."""
     advice = "install headgate[mlflow] into the server's environment and start it again"

@@ -36,7 +36,7 @@ def check(path: str, query: Mapping[str, str], body: bytes) -> None:
 def _decoded(body: bytes) -> dict[str, Any]:
     try:
         sent = json.loads(body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise errors.BadRequest(f"The request body is not valid JSON: {error}.") from error
     if not isinstance(sent, dict):
         raise errors.BadRequest("The request needs a body with one JSON object.")

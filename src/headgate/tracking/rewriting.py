@@ -17,6 +17,8 @@ from headgate.tracking import locations
 _STORED = f'"{locations.DBFS_ROOT}/'.encode()
 _PROXIED = f'"{locations.PROXIED_ROOT}/'.encode()
 _USER_TAG = "mlflow.user"
+# MLflow reads a field by either name.
+_LOCATION = ("artifact_location", "artifactLocation")
 
 
 def wants_proxied(user_agent: str) -> bool:
@@ -72,8 +74,9 @@ def checked_body(path: str, body: bytes, caller: str) -> bytes:
     if not path.startswith(_CHECKED):
         return body
     sent = _decoded(body)
-    if path == "experiments/create" and sent.get("artifact_location"):
-        locations.of_uri(str(sent["artifact_location"]))
+    for name in _LOCATION if path == "experiments/create" else ():
+        if sent.get(name):
+            locations.of_uri(str(sent[name]))
     return json.dumps(sent).encode() if _name_caller(path, sent, caller) else body
 
 
@@ -81,7 +84,7 @@ def _decoded(body: bytes) -> dict[str, Any]:
     try:
         # Not orjson: metrics may be NaN or Infinity, which MLflow writes as bare words.
         sent = json.loads(body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise errors.BadRequest(f"The request body is not valid JSON: {error}.") from error
     if not isinstance(sent, dict):
         raise errors.BadRequest("The request needs a body with one JSON object.")
