@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.s3_server import s3_server
 from tests.scenario.house import House, alive, until
 
 from headgate import settings
@@ -93,3 +94,28 @@ def test_switched_off_it_says_so(tmp_path: Path) -> None:
         answer = house.request("GET", f"{API}/experiments/get?experiment_id=0")
         assert (answer.status, answer.json["error_code"]) == (501, "NOT_IMPLEMENTED")
         assert "tracking.start" in answer.json["message"] and house.pids("tracking") == []
+
+
+def test_artifacts_lie_in_the_bucket_if_there_is_one(tmp_path: Path) -> None:
+    with s3_server() as server:
+        storage = server.settings("team/headgate")
+        settings = {
+            "HEADGATE_STORAGE_URL": storage.url,
+            "HEADGATE_STORAGE_ENDPOINT_URL": storage.endpoint_url,
+            "HEADGATE_STORAGE_REGION": storage.region,
+            "HEADGATE_STORAGE_ACCESS_KEY_ID": storage.access_key_id,
+            "HEADGATE_STORAGE_SECRET_ACCESS_KEY": storage.secret_access_key,
+            "HEADGATE_STORAGE_ALLOW_HTTP": "true",
+        }
+        with House(tmp_path / "data", **settings) as house:
+            made = ask(house, "POST", "/experiments/create", {"name": "remote"})["experiment_id"]
+            run = ask(house, "POST", "/runs/create", {"experiment_id": made, "start_time": 1})["run"]["info"]["run_id"]
+            path = f"/api/2.0/fs/files/WorkspaceInternal/Mlflow/Artifacts/{made}/Runs/{run}/artifacts/a/note.txt"
+            assert house.request("PUT", path, b"in the bucket").status == 204
+            part = house.request("GET", path, Range="bytes=7-")
+            assert (part.status, part.body) == (206, b"bucket")
+            # MLflow's own server reads it as well, for its pages.
+            listed = ask(house, "GET", f"/artifacts/list?run_id={run}&path=a")
+            assert [file["path"] for file in listed["files"]] == ["a/note.txt"]
+            assert house.request("GET", f"/mlflow/get-artifact?run_uuid={run}&path=a/note.txt").body == b"in the bucket"
+            assert not (house.data_dir / "artifacts").exists()
