@@ -63,8 +63,8 @@ def may_see(caller: Principal, endpoint: EndpointRoute) -> bool:
 
 def may_query(caller: Principal, endpoint: EndpointRoute) -> bool:
     """Whether the caller may send it requests. On the path of every request."""
-    if caller.endpoint_id is not None:
-        return caller.endpoint_id == endpoint.id  # the token carries the permission (docs/decisions/0084)
+    if caller.endpoint_id is not None and caller.endpoint_id != endpoint.id:
+        return False
     if endpoint.route_optimized and caller.credential == TOKEN:
         return False
     return caller.admin or not endpoint.queriers.isdisjoint(caller.keys)

@@ -1,4 +1,4 @@
-"""Endpoints that are route optimized take OAuth tokens only, also at their own address; a token for one carries its permission."""
+"""Endpoints that are route optimized take OAuth tokens only, also at their own address; a token for one opens that one."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def test_a_personal_token_is_told_what_to_use_instead(tmp_path: Path, path: str,
     run(live())
 
 
-def test_a_token_for_one_endpoint_carries_its_permission(tmp_path: Path, run: Run) -> None:
+def test_a_token_for_one_endpoint_ends_with_its_holders_permission(tmp_path: Path, run: Run) -> None:
     async def live() -> None:
         async with Bench(tmp_path) as bench:
             served = entity(await bench.worker())
             await bench.serve(served, route_optimized=True, queriers=NOBODY, viewers=NOBODY)
-            assert (await bench.ask(**by("narrow"))).status == 200
+            assert (await bench.ask(**by("narrow"))).status == 403
             assert (await bench.ask(**by("oauth"))).status == 404
 
     run(live())
