@@ -95,7 +95,8 @@ def test_what_is_deleted_on_a_page_is_in_the_audit_log(tracked: House) -> None:
 
 def test_the_links_that_clients_print_lead_to_the_pages(tracked: House) -> None:
     assert without_redirects(tracked, "/ml/experiments/7/runs/abc")[1]["location"] == "/mlflow/#/experiments/7/runs/abc"
-    assert without_redirects(tracked, "/")[1]["location"] == "/mlflow/"
+    assert without_redirects(tracked, "/", accept="text/html,*/*")[1]["location"] == "/mlflow/"
+    assert without_redirects(tracked, "/")[0] == 404
     assert without_redirects(tracked, "/mlflow", authorization=f"Bearer {TOKEN}")[1]["location"] == "/mlflow/"
 
 

@@ -56,7 +56,7 @@ def routes(tracking: Tracking, session_of: SessionOf = nobody) -> APIRouter:
             return RedirectResponse(f"{child.PREFIX}/", 307)
         check_open(request.method, path, rules.PAGES)
         body = await body_of(request, tracking.body_bytes)
-        plain = f"/api/{path.rpartition('api/')[2]}"
+        plain = path.removeprefix(child.PREFIX).replace("/ajax-api/", "/api/", 1)
         if request.method != "GET" and plain.startswith(prompts.PATHS):
             prompts.check(plain, request.query_params, body)
         if "/mlflow/" in plain:
@@ -65,6 +65,9 @@ def routes(tracking: Tracking, session_of: SessionOf = nobody) -> APIRouter:
 
     async def link(request: Request) -> Response:
         """Links that clients print: `/ml/experiments/1` for `databricks`, `/#/experiments/1` for `http://…`."""
+        if request.scope["path"] == "/" and "text/html" not in request.headers.get("accept", ""):
+            # A program that asks for nothing in particular is told so; only people follow links.
+            raise errors.EndpointNotFound(f"No API found for '{request.method} /'.")
         rest = request.scope["path"].removeprefix("/ml").strip("/")
         return RedirectResponse(f"{child.PREFIX}/#/{quote(rest)}" if rest else f"{child.PREFIX}/", 302)
 

@@ -59,6 +59,12 @@ PROXY = Section(
     "MLflow's own server answers; everybody in the workspace may use it. The same holds for its pages and what they ask, below `/mlflow/`.",
     (
         *(Row(method, path, ANYBODY, ok=PASSED_ON) for method, path in ROUTES if path not in LINKS),
-        *(Row("GET", path, OPEN, path.replace("{path:path}", "experiments/1"), ok=302) for path in LINKS),
+        # Only browsers are sent on from there.
+        Row("GET", "/", OPEN, ok=404, missing="ENDPOINT_NOT_FOUND"),
+        *(
+            Row("GET", path, OPEN, path.replace("{path:path}", "experiments/1"), ok=302)
+            for path in LINKS
+            if path != "/"
+        ),
     ),
 )
