@@ -11,11 +11,12 @@ import dataclasses
 import logging
 import queue
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from headgate import errors
 from headgate.clock import Clock
-from headgate.domain.audit import BEGUN, AuditEvent, AuditFilter, AuditPlace
+from headgate.domain.audit import BEGUN, DONE, AuditEvent, AuditFilter, AuditPlace
 from headgate.store.audit import AuditEvents
 from headgate.telemetry import metrics
 from headgate.telemetry.counting import Metrics
@@ -28,6 +29,11 @@ ROWS_AT_ONCE = 200
 """Different refusals written together; more of one moment are counted and dropped, so that nobody fills the disk by guessing."""
 PAUSE_S = 0.5
 """Between two writings: what is alike meanwhile becomes one row."""
+ROWS_AN_HOUR = 3600
+"""Refusals of one caller, and of all unknown ones together, that are written down one by one; more are a number in a row a minute, so
+that nobody fills the disk by being refused in ever new ways."""
+HOUR_S = 3600.0
+MINUTE_S = 60.0
 PRUNE_S = 3600.0
 
 
@@ -41,6 +47,7 @@ class AuditLog:
         self._dropped = counted.number(metrics.AUDIT_DROPPED)
         self._failures = counted.number(metrics.AUDIT_FAILURES)
         self._waiting: queue.Queue[AuditEvent] = queue.Queue(QUEUED_EVENTS)
+        self._frugal = _Frugal(clock)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="audit log", daemon=True)
 
@@ -86,7 +93,7 @@ class AuditLog:
         if self._thread.is_alive():
             self._thread.join(deadline_s)
 
-    def write_waiting(self) -> None:
+    def write_waiting(self, *, last: bool = False) -> None:
         """Writes the refusals there are, alike ones as one row. Those that cannot be written are dropped and counted."""
         together: dict[AuditEvent, AuditEvent] = {}
         for event in self._taken():
@@ -98,13 +105,14 @@ class AuditLog:
                 together[key] = event
             else:
                 self._dropped.add()
-        if not together:
+        rows = self._frugal.kept(together.values(), last=last)
+        if not rows:
             return
         try:
-            self._events.add(list(together.values()))
+            self._events.add(rows)
         except Exception as error:  # noqa: BLE001 - as above
             self._failures.add()
-            self._dropped.add(sum(event.count for event in together.values()))
+            self._dropped.add(sum(event.count for event in rows))
             logger.error("refused accesses are not in the audit log: %s", error)
 
     def _taken(self) -> Iterator[AuditEvent]:
@@ -130,4 +138,44 @@ class AuditLog:
             if pruned_s is None or now_s - pruned_s > PRUNE_S:
                 pruned_s = now_s
                 self.prune()
-        self.write_waiting()
+        self.write_waiting(last=True)
+
+
+class _Frugal:
+    """Of what is refused too often, how often. Thread-safe; bounded by the number of callers that there are."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._hour_s = self._minute_s = clock.monotonic_s()
+        self._rows: Counter[str] = Counter()
+        """By caller, in this hour."""
+        self._more: dict[AuditEvent, AuditEvent] = {}
+
+    def kept(self, events: Iterable[AuditEvent], *, last: bool) -> list[AuditEvent]:
+        """Those to be written, and once a minute, and at the `last`, what stands for the others."""
+        with self._lock:
+            now_s = self._clock.monotonic_s()
+            if now_s - self._hour_s >= HOUR_S:
+                self._rows.clear()
+                self._hour_s = now_s
+            found = [event for event in events if self._has_room(event)]
+            if last or now_s - self._minute_s >= MINUTE_S:
+                found += self._more.values()
+                self._more.clear()
+                self._minute_s = now_s
+            return found
+
+    def _has_room(self, event: AuditEvent) -> bool:
+        self._rows[event.principal_id] += 1
+        if event.outcome == DONE or self._rows[event.principal_id] <= ROWS_AN_HOUR:
+            return True
+        same = dataclasses.replace(
+            event, event_id="", event_time_ms=0, method="", path="", source_ip_address="", user_agent="",
+            service_name="", action_name="", object="", request_id="", count=1,
+        )  # fmt: skip
+        known = self._more.setdefault(
+            same, dataclasses.replace(same, event_id=event.event_id, event_time_ms=event.event_time_ms, count=0)
+        )
+        self._more[same] = dataclasses.replace(known, count=known.count + event.count)
+        return False

@@ -45,6 +45,15 @@ class Rows:
             raise OSError("the database is away")
 
 
+class Watch(SystemClock):
+    """Goes as told."""
+
+    now_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+
 @pytest.fixture
 def rows() -> Rows:
     return Rows()
@@ -87,6 +96,27 @@ def test_more_than_can_wait_is_dropped_and_counted(
     log.write_waiting()
     assert len(rows.added) == 10
     assert counted.number(metrics.AUDIT_DROPPED).value == 7 + audit.QUEUED_EVENTS - 10
+
+
+def test_who_is_refused_again_and_again_fills_no_disk(
+    rows: Rows, counted: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "ROWS_AN_HOUR", 5)
+    clock = Watch()
+    log = AuditLog(rows, clock, 3600.0, counted)  # type: ignore[arg-type]
+    somebody = dataclasses.replace(refusal(100, "/known"), principal_id="7")
+    for event in (*(refusal(number, f"/{number}") for number in range(12)), somebody):
+        log.note(event)
+    log.write_waiting()
+    assert [one.path for one in rows.added] == ["/0", "/1", "/2", "/3", "/4", "/known"]
+    clock.now_s += audit.MINUTE_S
+    log.write_waiting()
+    (rest,) = rows.added[6:]
+    assert (rest.count, rest.path, rest.outcome, rest.status_code) == (7, "", REFUSED, 403)
+    clock.now_s += audit.HOUR_S
+    log.note(refusal(50, "/again"))
+    log.write_waiting()
+    assert rows.added[-1].path == "/again"
 
 
 def test_a_change_that_cannot_be_written_down_is_refused(log: AuditLog, rows: Rows, counted: Metrics) -> None:
