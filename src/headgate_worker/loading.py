@@ -11,6 +11,7 @@ import time
 import traceback
 from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
+from headgate_worker import tracing
 from headgate_worker.specification import WorkerSpec
 from headgate_worker.status import StatusFile
 
@@ -40,6 +41,7 @@ def load(spec: WorkerSpec, status: StatusFile) -> Loaded:
         import mlflow.pyfunc as pyfunc
     except BaseException as error:
         raise LoadFailed(explain(error, "MLflow could not be imported in the model's environment")) from error
+    tracing.settle()
     imported = time.perf_counter()
     status.took("import", (imported - began) * 1000.0)
     status.tell(phase="load")

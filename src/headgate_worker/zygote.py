@@ -21,7 +21,7 @@ import time
 from collections import deque
 from typing import Any, Deque, Dict, List, Optional, Tuple
 
-from headgate_worker import logs, redaction, surroundings, worker
+from headgate_worker import logs, redaction, surroundings, tracing, worker
 from headgate_worker.logs import ServiceLog
 
 _LINE_LIMIT = 32 * 1024 * 1024
@@ -53,6 +53,7 @@ class Zygote:
         began = time.perf_counter()
         for name in dict.fromkeys(self._modules):
             self._import(name)
+        tracing.settle()
         self._watch_children()
         self._settle()
         import_ms = round((time.perf_counter() - began) * 1000.0, 3)

@@ -49,6 +49,23 @@ def test_a_fresh_process_with_an_example_is_warm_when_ready_and_answers(start: S
     assert health["rss_bytes"] > 10_000_000
 
 
+@pytest.mark.parametrize(
+    ("how", "variables", "span"),
+    [
+        ("fork", {}, "NoOpSpan"),
+        ("exec", {}, "NoOpSpan"),
+        ("exec", {"ENABLE_MLFLOW_TRACING": "true"}, "LiveSpan"),
+        ("exec", {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, "LiveSpan"),
+    ],
+)
+def test_a_model_is_traced_only_where_its_owner_wants_it(
+    start: Start, how: str, variables: dict[str, str], span: str
+) -> None:
+    worker = start("traced", exec=how == "exec", environment_vars=variables)
+    worker.in_state("READY")
+    assert worker.client().call({"inputs": ["x"]}).json == {"predictions": [span]}
+
+
 def test_a_forked_worker_without_example_reports_modules_after_its_first_answer(start: Start) -> None:
     worker = start("sklearn")
     status = worker.in_state("READY")

@@ -35,6 +35,14 @@ class Echo(mlflow.pyfunc.PythonModel):
         return {**told, "params": params}
 
 
+class Traced(mlflow.pyfunc.PythonModel):
+    """Tells whether what it does is traced."""
+
+    def predict(self, context, model_input, params=None):
+        with mlflow.start_span("predict") as span:
+            return [type(span).__name__]
+
+
 class Shapes(mlflow.pyfunc.PythonModel):
     """Answers with a value of the asked kind."""
 
@@ -272,6 +280,7 @@ def main():
     )
     save("chat_with_params", Echo(), signature=chat_params)
     save("streams", Streams())
+    save("traced", Traced())
     for name, broken in (("absent_module", NeedsAbsentModule()), ("raises_at_load", RaisesAtLoad())):
         save(name, broken, signature=KIND)
     if int(mlflow.__version__.partition(".")[0]) >= 3:
