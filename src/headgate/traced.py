@@ -5,7 +5,7 @@ Part of the composition root (`app.py`), apart from `tracked.py` because control
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from headgate.access.sealing import Sealer
 from headgate.clock import SystemClock
@@ -17,7 +17,10 @@ from headgate.tracking.credentials import Issuer
 
 
 def secret_vars(
-    settings: Settings, database: Database, sealer: Sealer, resolve: Callable[[Mapping[str, str]], Mapping[str, str]]
+    settings: Settings,
+    database: Database,
+    sealer: Sealer,
+    resolve: Callable[[Mapping[str, str], Container[str]], Mapping[str, str]],
 ) -> Callable[[ReplicaSpec], Mapping[str, str]]:
     """`control.loop.Ports.secret_vars`: what `resolve` finds of secrets, and what a replica traces with."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
@@ -25,7 +28,7 @@ def secret_vars(
     issuer = Issuer(TrackingCredentials(database), sealer.seal, sealer.open, SystemClock(), url)
 
     def of(spec: ReplicaSpec) -> Mapping[str, str]:
-        secret = resolve(spec.environment_vars)
+        secret = resolve(spec.environment_vars, spec.secret_versions)
         if settings.tracking.start == "off":
             return secret
         told = {**spec.environment_vars, **secret}

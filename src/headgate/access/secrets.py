@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets as chance
 import uuid
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from headgate import errors
@@ -115,19 +115,28 @@ class Vault:
                 versions[f"{scope.id}/{reference.key}"] = version
         return versions
 
-    def resolve(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """The values of those environment variables that refer to secrets, for a replica that is about to start. Raises SecretUnavailable."""
+    def resolve(self, variables: Mapping[str, str], checked: Container[str]) -> dict[str, str]:
+        """The values of those environment variables that refer to secrets, for a replica that is about to start. Raises SecretUnavailable.
+
+        `checked`: what `check_references` found for whoever wrote them.
+        """
         found: dict[str, str] = {}
         for name, text in variables.items():
             if secret_references.within(text):
-                found[name] = secret_references.resolved(text, self.value)
+                found[name] = secret_references.resolved(text, lambda one: self.value(one, checked))
         return found
 
-    def value(self, reference: SecretReference) -> str:
+    def value(self, reference: SecretReference, checked: Container[str]) -> str:
         """What a secret says now, asked by the system itself on behalf of a config that was checked. Raises SecretUnavailable."""
         found = self.store.permission(reference.scope, None)
         if found is None:
             raise SecretUnavailable(f"the secret {reference} is not there: scope {reference.scope} does not exist")
+        if f"{found[0].id}/{reference.key}" not in checked:
+            # Deleted and made again, perhaps by somebody else, whose secrets nobody here was found to be allowed to read.
+            raise SecretUnavailable(
+                f"the secret {reference} is not the one that this config was checked with: scope {reference.scope} was made anew. "
+                "Update the endpoint."
+            )
         try:
             return _text(reference, self._open(found[0], reference)[0])
         except (errors.ResourceDoesNotExist, errors.InternalError) as error:

@@ -51,6 +51,8 @@ class ReplicaSpec:
     """Requests it executes at once (threads)."""
     environment_vars: Mapping[str, str] = field(default_factory=dict)
     """As the config has them, references to secrets included."""
+    secret_versions: Mapping[str, str] = field(default_factory=dict)
+    """Which secrets those were when the config was written, see `domain.endpoint`."""
     secret_vars: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Over those: the variables whose values are secret. They travel through memory only: never into a file, a log or a command line.
     Replicas of one deployment should have the same, since a warmed process serves those with equal ones."""

@@ -57,14 +57,15 @@ def test_no_value_reaches_the_disk_open(vault: Vault, database: Database, tmp_pa
 def test_a_value_moved_to_another_row_does_not_open(vault: Vault, database: Database) -> None:
     vault.put(ADA, one("a"), b"of a")
     vault.put(ADA, one("b"), b"of b")
+    checked = vault.check_references(ADA, {"B": "{{secrets/Team/b}}"})
     table = secret_tables.secrets
     with database.write() as connection:
         [moved] = connection.execute(table.select().where(table.c.key == "a")).all()
         connection.execute(table.update().where(table.c.key == "b").values(sealed=moved.sealed))
     with pytest.raises(errors.InternalError, match="cannot be opened"):
         vault.read(ADA, one("b"))
-    with pytest.raises(SecretUnavailable, match="scope Team"):
-        vault.value(one("b"))
+    with pytest.raises(SecretUnavailable, match="cannot be opened"):
+        vault.value(one("b"), checked)
 
 
 def test_scopes_are_one_whatever_their_case_and_keys_are_not(vault: Vault) -> None:
@@ -187,14 +188,27 @@ def test_references_of_a_config_are_checked_for_the_caller(vault: Vault) -> None
 def test_values_are_resolved_as_they_are_now(vault: Vault) -> None:
     variables = {"URL": "db://{{secrets/Team/user}}:{{secrets/Team/word}}", "PLAIN": "1"}
     vault.put(ADA, one("user"), b"me")
-    with pytest.raises(SecretUnavailable, match=r"{{secrets/Team/word}} is not there: .*scope: Team and key: word"):
-        vault.resolve(variables)
     vault.put(ADA, one("word"), b"old")
+    checked = vault.check_references(ADA, variables)
+    vault.delete(ADA, one("word"))
+    with pytest.raises(SecretUnavailable, match=r"{{secrets/Team/word}} is not there: .*scope: Team and key: word"):
+        vault.resolve(variables, checked)
     vault.put(ADA, one("word"), b"new")
-    assert vault.resolve(variables) == {"URL": "db://me:new"}
+    assert vault.resolve(variables, checked) == {"URL": "db://me:new"}
     vault.delete_scope(ADA, "Team")
     with pytest.raises(SecretUnavailable, match="scope Team does not exist"):
-        vault.resolve(variables)
+        vault.resolve(variables, checked)
+
+
+def test_a_scope_made_anew_is_another_one(vault: Vault) -> None:
+    variables = {"WORD": "{{secrets/Team/word}}"}
+    vault.put(ADA, one("word"), b"ada's")
+    checked = vault.check_references(ADA, variables)
+    vault.delete_scope(ADA, "Team")
+    vault.create_scope("Team", BOB.id)
+    vault.put(BOB, one("word"), b"bob's")
+    with pytest.raises(SecretUnavailable, match="scope Team was made anew"):
+        vault.resolve(variables, checked)
 
 
 def test_rivals_write_one_after_the_other(vault: Vault) -> None:

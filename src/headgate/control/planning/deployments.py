@@ -126,5 +126,6 @@ def replica_spec(world: World, endpoint: Endpoint, deployment: Deployment, envir
         model_version=entity.entity_version,
         slots=slots,
         environment_vars=entity.environment_vars,
+        secret_versions=entity.secret_versions,
         memory_bytes=sizing.memory_bytes(entity.workload_type, slots, world.rules.memory_per_concurrency_bytes),
     )
