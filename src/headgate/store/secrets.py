@@ -67,18 +67,14 @@ class Secrets:
         None alike, after the same one query, for a scope that is not there and for one they have nothing on.
         """
         named = _S.c.folded_name == folded(name)
-        if grantees is None:
-            query = sa.select(_S, sa.literal(MANAGE).label("privilege")).where(named)
-        else:
-            # Grants are looked for even where there is no such scope: the steps inside the database are the same, too.
-            scope_id = sa.func.coalesce(sa.select(_S.c.id).where(named).scalar_subquery(), "")
-            granted = _G.join(_S, _S.c.id == _G.c.securable_id)
-            query = sa.select(_S, _G.c.privilege).select_from(granted)
-            query = query.where(_G.c.securable_id == scope_id, _granted(grantees))
+        # Grants are looked for even where there is no such scope: the steps inside the database are the same, too.
+        scope_id = sa.func.coalesce(sa.select(_S.c.id).where(named).scalar_subquery(), "")
+        mine = sa.select(_G.c.privilege).where(_G.c.securable_id == scope_id, _granted(grantees or ()))
         with self._database.read() as connection:
-            rows = connection.execute(query).all()
-        most = secret_rules.most(row.privilege for row in rows)
-        return None if most is None else (_scope(rows[0]), most)
+            held = [MANAGE] if grantees is None else list(connection.execute(mine).scalars())
+            row = connection.execute(sa.select(_S).where(named)).first() if held else None
+        most = secret_rules.most(held)
+        return None if row is None or most is None else (_scope(row), most)
 
     def put(self, scope: Scope, secret: Secret, seal: Callable[[], str]) -> None:
         """Writes a secret, sealed within the transaction. Raises ResourceDoesNotExist, ResourceLimitExceeded."""
