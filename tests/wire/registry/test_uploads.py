@@ -153,6 +153,7 @@ def test_ranges_and_heads_of_files_are_answered(server: Any) -> None:
     assert (status, content_range) == (416, "bytes */10") and b"error_code" in body
     status, headers, body = server.http("HEAD", path)
     assert (status, headers["content-length"], headers["accept-ranges"], body) == (200, "10", "bytes", b"")
+    assert headers["x-content-type-options"] == "nosniff"
     assert server.http("HEAD", f"/api/2.0/fs/directories{FOLDER}/{version}/data")[0] == 200
     assert server.http("HEAD", f"/api/2.0/fs/directories{FOLDER}/{version}/none")[0] == 404
 

@@ -27,7 +27,12 @@ def answer(request: Request, files: VersionFiles, file: FilePath) -> Response:
 def answer_with(request: Request, found: Entry, text: str, read: Callable[[int, int], Iterator[bytes]]) -> Response:
     """As `answer`, of a file that messages call `text`; `read` gets the first byte and how many."""
     size = found.size_bytes
-    headers = {"Accept-Ranges": "bytes", "Last-Modified": formatdate(found.modified_at_ms / 1000, usegmt=True)}
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Last-Modified": formatdate(found.modified_at_ms / 1000, usegmt=True),
+        # Anybody's bytes on our origin: no browser may take them for a page.
+        "X-Content-Type-Options": "nosniff",
+    }
     start, end, status = 0, size, 200
     wanted = _wanted(request.headers.get("range", ""), size)
     if wanted is not None:
