@@ -38,6 +38,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert [target for target in local if not (page.parent / target).exists()] == []
 
 
+def test_the_index_leads_to_every_page() -> None:
+    docs = ROOT / "docs"
+    pages = {str(page.relative_to(docs)) for page in docs.rglob("*.md") if page.parent.name != "decisions"}
+    assert pages - set(re.findall(r"\]\(([^)#]+)\)", (docs / "index.md").read_text())) == {"index.md"}
+
+
 @pytest.mark.parametrize(("page", "line"), commands())
 def test_shown_commands_exist_with_their_options(page: str, line: str) -> None:
     words = shlex.split(line, comments=True)
