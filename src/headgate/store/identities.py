@@ -185,10 +185,13 @@ def _name(one: Identity) -> str:
 
 
 def _check_free(connection: sa.Connection, one: Identity) -> None:
-    kind, name = _KINDS[type(one)], _name(one)
-    same = sa.and_(_I.c.kind == kind, _I.c.folded_name == identity.folded(name), _I.c.id != one.id)
-    if connection.execute(sa.select(_I.c.id).where(same)).first() is not None:
-        raise errors.ResourceAlreadyExists(f"{_TAKEN[kind]} {name} already exists.")
+    """Of any kind: grants are given by name alone, and must not come to another than was meant."""
+    name = _name(one)
+    same = sa.and_(_I.c.folded_name == identity.folded(name), _I.c.id != one.id)
+    kinds = connection.execute(sa.select(_I.c.kind).where(same)).scalars().all()
+    if kinds:
+        kind = _KINDS[type(one)]
+        raise errors.ResourceAlreadyExists(f"{_TAKEN[kind if kind in kinds else kinds[0]]} {name} already exists.")
 
 
 def _set_members(connection: sa.Connection, group: Identity) -> None:

@@ -58,11 +58,14 @@ def test_everybody_comes_back_as_they_were_added(identities: Identities) -> None
     assert everybody.revision == identities.revision()
 
 
-def test_a_name_is_taken_whatever_its_case_but_only_within_its_kind(identities: Identities) -> None:
+def test_a_name_is_taken_whatever_its_case_and_kind(identities: Identities) -> None:
     identities.add(CLEO)
     with pytest.raises(errors.ResourceAlreadyExists, match=r"User with username cleo@EXAMPLE\.com already exists"):
         identities.add(User("13", "cleo@EXAMPLE.com"))
-    identities.add(Group("20", "Cleo@example.com"))
+    with pytest.raises(errors.ResourceAlreadyExists, match=r"User with username Cleo@example\.com already exists"):
+        identities.add(Group("20", "Cleo@example.com"))
+    with pytest.raises(errors.ResourceAlreadyExists, match="Group with name admins already exists"):
+        identities.add(User("14", "admins"))
     with pytest.raises(errors.ResourceAlreadyExists, match="Group with name ADMINS already exists"):
         identities.add(Group("21", "ADMINS"))
     assert all(one.id != "21" for one in identities.read().groups)

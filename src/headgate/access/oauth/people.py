@@ -92,7 +92,9 @@ class People:
             # Two first logins at once.
             found = self._refresh().by_user_name(name)
             if found is None:
-                raise
+                raise LoginFailed(
+                    f"{name} is the name of a group or service principal here. Ask an administrator."
+                ) from None
             return found
         except errors.InvalidParameterValue as error:
             raise LoginFailed(
