@@ -60,7 +60,10 @@ CONCURRENCY = Metric(
     "headgate_provisioned_concurrency", "gauge", "Requests the ready replicas can execute at once.", ENTITY, "max"
 )
 REFUSED = Metric(
-    "headgate_requests_refused_total", "counter", "Requests refused before they were let in to an endpoint.", ("error_code",)
+    "headgate_requests_refused_total",
+    "counter",
+    "Requests refused before they were let in to an endpoint.",
+    ("error_code",),
 )
 ROUTING_REVISION = Metric(
     "headgate_routing_revision", "gauge", "Revision of the routing table in use.", ("process",), "max"
@@ -104,7 +107,9 @@ MISMATCHES = Metric(
 LAP_SECONDS = Metric("headgate_control_lap_seconds", "histogram", "One lap of the control loop.")
 ACTIONS = Metric("headgate_control_actions_total", "counter", "Actions applied by control.", ("action", "outcome"))
 AUDIT_DROPPED = Metric(
-    "headgate_audit_events_dropped_total", "counter", "Refused accesses that are not in the audit log: too many at once."
+    "headgate_audit_events_dropped_total",
+    "counter",
+    "Refused accesses that are not in the audit log: too many at once.",
 )
 AUDIT_FAILURES = Metric(
     "headgate_audit_failures_total", "counter", "Times the audit log could not be written; a change is refused then."
