@@ -105,7 +105,9 @@ class LimitSettings:
     execution_s: float = 597.0
     """A request that runs longer is answered 504."""
     payload_bytes: int = 16 * 1024**2
-    """A larger request body is answered 400."""
+    """A larger body of a request to a model, or for tracking, is answered 400."""
+    api_payload_bytes: int = 2 * 1024**2
+    """A larger body of any other request to the REST API, files aside, is answered 400: it is parsed where models' requests are passed on."""
     queue_per_entity: int = 1000
     """Requests that may wait for a free slot of one served entity in one server process; more are answered 429."""
     wake_deadline_s: float = 300.0

@@ -159,7 +159,7 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
         workspace_id=shared.workspace_id,
         gpu_available=Path("/dev/nvidiactl").exists(),
         external_url=settings.external_url,
-        payload_bytes=settings.limits.payload_bytes,
+        payload_bytes=settings.limits.api_payload_bytes,
     )
     tracking = tracked.tracking(settings, shared.lifeline_fd)
     artifacts = tracked.artifacts(settings)

@@ -78,7 +78,7 @@ def test_an_endpoints_life_on_the_command_line(house: House, tmp_path: Path) -> 
     assert "from another planet" in said.splitlines()[-1]
     assert json.loads(headgate(house, *query)) == {"predictions": ["two"]}
 
-    assert "ready" in headgate(house, "serving-endpoints", "build-logs", "typed", "versioned-2")
+    assert "ready" in headgate(house, "serving-endpoints", "build-logs", "typed", "versioned-Typed")
     assert "request_count_total" in headgate(house, "serving-endpoints", "get-metrics", "--name", "typed")
     assert json.loads(headgate(house, "serving-endpoints", "get-open-api", "typed"))["openapi"] == "3.1.0"
 

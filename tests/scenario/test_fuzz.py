@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from tests.scenario.house import TOKEN, House
 
 pytestmark = pytest.mark.scenario
+OAUTH = "/oidc/v1/token"
+"""Speaks OAuth, errors too."""
 NOT_YET = 501
 """What a route answers whose feature is not there yet; only those routes may."""
 
@@ -50,7 +52,10 @@ def fuzz(operation: Any, headers: dict[str, str]) -> set[int]:
         assert answer.status_code not in (413, 422), (case.as_curl_command(), answer.text)
         if answer.status_code >= 400 and case.method.upper() != "HEAD":
             body = answer.json()
-            assert body["error_code"] and body["message"] and not {"detail", "error"} & set(body), body
+            if operation.path == OAUTH:
+                assert body["error"] and body["error_description"], body
+            else:
+                assert body["error_code"] and body["message"] and not {"detail", "error"} & set(body), body
 
     check()
     return statuses

@@ -66,8 +66,8 @@ class ApiDependencies:
     gpu_available: bool = False
     external_url: str = ""
     """Base URL clients reach us under; empty: the one the request came to, which a handler finds here."""
-    payload_bytes: int = 16 * 1024**2
-    """Longest request body, files aside."""
+    payload_bytes: int = 2 * 1024**2
+    """Longest request body, files and tracking aside."""
     may_serve: Callable[[Principal, str], None] = _anybody
     """(who, model) -> nothing when they have EXECUTE on it. Raises ResourceDoesNotExist, PermissionDenied."""
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)

@@ -6,6 +6,7 @@ Raw ASGI around the FastAPI app. It decides nothing about a family; routes that 
 from __future__ import annotations
 
 import logging
+import re
 import uuid
 from collections.abc import Sequence
 
@@ -22,8 +23,8 @@ from headgate.wire import request_body
 
 logger = logging.getLogger(__name__)
 
-# File contents stream to disk and have their own limit.
-_STREAMED = ("/api/2.0/fs/files/", "/api/2.0/mlflow-artifacts/artifacts/")
+# File contents stream to disk, and tracking's bodies are read by its proxy: both have limits of their own.
+_ELSEWHERE_BOUNDED = re.compile(r"/api/2\.0/fs/files/|/api/\d\.0/mlflow(-artifacts)?/(?!unity-catalog/)")
 
 
 class Door:
@@ -86,7 +87,7 @@ class Door:
         if principal.endpoint_id is not None:
             raise errors.PermissionDenied("This token is good for querying one endpoint and for nothing else.")
         scope.setdefault("state", {})["principal"] = principal
-        if path.startswith(_STREAMED):
+        if _ELSEWHERE_BOUNDED.match(path):
             return receive
         declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > self._payload_bytes:

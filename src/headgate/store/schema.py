@@ -20,7 +20,16 @@ from headgate.store import (
 from headgate.store.database import Database
 
 # Importing them adds their tables to the one metadata.
-EVERY = (tables, registry_tables, identity_tables, oauth_tables, grant_tables, secret_tables, audit_tables, tracking_tables)
+EVERY = (
+    tables,
+    registry_tables,
+    identity_tables,
+    oauth_tables,
+    grant_tables,
+    secret_tables,
+    audit_tables,
+    tracking_tables,
+)
 metadata = tables.metadata
 
 FOLDER = Path(__file__).parent / "migrations"

@@ -54,9 +54,11 @@ def _check_created(seen: Any) -> None:
     created = seen["created"]
     assert seen["get"] and created["state"] == {"ready": "READY", "config_update": "NOT_UPDATING"}
     (entity,) = created["config"]["served_entities"]
-    assert (entity["name"], entity["entity_version"], entity["scale_to_zero_enabled"]) == ("churn-2", "2", True)
+    assert (entity["name"], entity["entity_version"], entity["scale_to_zero_enabled"]) == ("churn-Champion", "2", True)
     assert entity["environment_vars"] == {"A": "b"}
-    assert entity["state"] == {"deployment": "DEPLOYMENT_READY", "deployment_state_message": "Scaled to zero"}
+    assert entity["state"]["deployment"] == "DEPLOYMENT_READY"
+    # Then what it follows: this server has no registry that knows the alias.
+    assert entity["state"]["deployment_state_message"].startswith("Scaled to zero. The alias Champion")
     assert created["config"]["served_models"][0]["model_name"] == "main.default.churn"
     assert created["tags"] == [{"key": "team", "value": "growth"}]
     assert [found["name"] for found in seen["listed"]] == ["walk"]
