@@ -12,7 +12,7 @@ from headgate.domain.identity import ServicePrincipal, User
 from headgate.store.database import Database
 from headgate.store.identities import Identities
 from headgate.store.oauth.client_secrets import ClientSecret, ClientSecrets
-from headgate.store.oauth.logins import AuthorizationCode, ExternalAccount, Logins, RefreshToken
+from headgate.store.oauth.logins import MOST_REFRESH_TOKENS, AuthorizationCode, ExternalAccount, Logins, RefreshToken
 from headgate.store.oauth.signing_keys import SigningKeys, StoredKey
 
 ROBOT = ServicePrincipal("1000000000000001", "11111111-2222-3333-4444-555555555555", "robot")
@@ -120,6 +120,13 @@ def test_a_code_is_good_once(database: Database, people: Identities) -> None:
         taken = list(pool.map(logins.take_code, ["c"] * 6))
     assert [found for found in taken if found] == [code()]
     assert logins.take_code("nobody's") is None
+
+
+def test_of_ones_refresh_tokens_the_newest_are_kept(database: Database, people: Identities) -> None:
+    logins = Logins(database)
+    for number in range(MOST_REFRESH_TOKENS + 2):
+        logins.add_refresh_token(refresh(f"r{number}", created_at_ms=number))
+    assert logins.refresh_token("r1") is None and logins.refresh_token("r2") is not None
 
 
 def test_expired_codes_and_refresh_tokens_are_forgotten(database: Database, people: Identities) -> None:

@@ -57,6 +57,10 @@ class ExternalAccount:
     """Groups that the last login put them into."""
 
 
+MOST_REFRESH_TOKENS = 100
+"""Of one person: every login of a program makes one, and nobody runs more programs."""
+
+
 class Logins:
     """Repository. Every method is one transaction."""
 
@@ -95,7 +99,7 @@ class Logins:
         )  # fmt: skip
 
     def add_refresh_token(self, token: RefreshToken) -> None:
-        """A new refresh token. Expired ones are forgotten."""
+        """A new refresh token. Expired ones are forgotten, and of its holder's all but the newest `MOST_REFRESH_TOKENS`."""
         with self._database.write() as connection:
             connection.execute(sa.delete(_R).where(_R.c.expires_at <= token.created_at_ms))
             connection.execute(
@@ -109,6 +113,11 @@ class Logins:
                     origin=token.origin,
                 )
             )
+            own = sa.select(_R.c.digest).where(_R.c.principal_id == token.principal_id)
+            older = own.order_by(_R.c.created_at.desc(), _R.c.digest).offset(MOST_REFRESH_TOKENS)
+            gone = [row.digest for row in connection.execute(older)]
+            if gone:
+                connection.execute(sa.delete(_R).where(_R.c.digest.in_(gone)))
 
     def refresh_token(self, digest: str) -> RefreshToken | None:
         """The refresh token, expired or not."""
