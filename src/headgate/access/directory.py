@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -126,6 +127,7 @@ class Follower:
         self._hinted = asyncio.Event()
         self._failing = False
         self._reported = -1
+        self._refreshing = threading.Lock()
 
     def now(self) -> Directory:
         """The one in use."""
@@ -138,13 +140,15 @@ class Follower:
 
     def refresh(self) -> Directory:
         """Looks at the store, and swaps when it has a newer one. Raises whatever the store does."""
-        if self._source.revision() != self.directory.revision:
-            self.directory = Directory(self._source.read())
-            if self._revision is not None:
-                self._revision.set(self.directory.revision)
-        if self._reported != self.directory.revision and self._source.report(self.directory.revision):
-            self._reported = self.directory.revision
-        return self.directory
+        # One thread at a time: a slow reader must not put an older directory back, in which a revoked token is good.
+        with self._refreshing:
+            if self._source.revision() != self.directory.revision:
+                self.directory = Directory(self._source.read())
+                if self._revision is not None:
+                    self._revision.set(self.directory.revision)
+            if self._reported != self.directory.revision and self._source.report(self.directory.revision):
+                self._reported = self.directory.revision
+            return self.directory
 
     async def run(self) -> None:
         """Follows the store until cancelled."""

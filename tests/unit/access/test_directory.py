@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,28 @@ def test_the_directory_is_swapped_only_for_a_newer_one_and_reported_once() -> No
     assert follower.refresh() is first is follower.now() and store.reads == 1 and store.reported == [1]
     store.change(2)
     assert follower.refresh() is not first and follower.now().revision == 2 and store.reported == [1, 2]
+
+
+def test_a_slow_reader_does_not_put_an_older_directory_back() -> None:
+    newest, read, go_on = [1], threading.Event(), threading.Event()
+
+    def population() -> Population:
+        found = Population(revision=newest[0])
+        if found.revision == 1:
+            read.set()
+            assert go_on.wait(30)
+        return found
+
+    follower = Follower(DirectorySource(lambda: newest[0], population))
+    with ThreadPoolExecutor(2) as threads:
+        slow = threads.submit(follower.refresh)
+        assert read.wait(30)
+        newest[0] = 2
+        quick = threads.submit(follower.refresh)
+        wait([quick], timeout=0.2)  # without a lock it would be through by now; with one, it waits for the other
+        go_on.set()
+        assert quick.result(30).revision == 2 and slow.result(30).revision == 1
+    assert follower.now().revision == 2
 
 
 def test_what_could_not_be_reported_is_reported_later() -> None:

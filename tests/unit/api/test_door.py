@@ -121,6 +121,24 @@ def test_a_body_over_the_limit_is_400_announced_or_not(api: ApiHouse) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("path", "bounded"),
+    [
+        ("/api/2.0/mlflow/runs/log-batch", False),
+        ("/api/3.0/mlflow/traces", False),
+        ("/api/2.0/mlflow-artifacts/artifacts/0/a", False),
+        ("/api/2.0/fs/files/a", False),
+        ("/api/2.0/mlflow/unity-catalog/registered-models/create", True),
+        ("/api/2.1/unity-catalog/models", True),
+        ("/api/2.0/preview/scim/v2/Users", True),
+        ("/api/2.0/mlflowers", True),
+    ],
+)
+def test_only_what_has_a_limit_of_its_own_escapes_the_doors(api: ApiHouse, path: str, bounded: bool) -> None:
+    answer = api.request("POST", path, b"x" * (LIMIT + 1), headers={"content-length": str(LIMIT + 1)})
+    assert (answer.error[2] == "The request body is longer than the 20000 bytes allowed.") == bounded
+
+
 def test_files_are_not_bound_by_the_body_limit(api: ApiHouse) -> None:
     for path in ("/api/2.0/fs/files/a", "/api/2.0/test/signed/a"):
         assert api.request("PUT", path, b"x" * (LIMIT + 1)).body == {"bytes": LIMIT + 1}
