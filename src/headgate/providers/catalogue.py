@@ -1,0 +1,23 @@
+"""Which vendors there are: one row each, name of the API -> adapter. A new vendor is one file, one row here, one in the conformance suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from headgate.errors import InvalidParameterValue
+from headgate.providers.port import Provider
+
+PROVIDERS: dict[str, Provider] = {}
+"""By the name of the API; `azure-openai` stands for `openai` with an `openai_api_type` of `azure` or `azuread`."""
+
+AZURE_TYPES = ("azure", "azuread")
+
+
+def provider(name: str, config: Mapping[str, str]) -> Provider:
+    """The adapter for an entity's provider and its config (see `Target.config`). Raises InvalidParameterValue for one that is unknown."""
+    if name == "openai" and config.get("openai_api_type", "").lower() in AZURE_TYPES:
+        name = "azure-openai"
+    found = PROVIDERS.get(name)
+    if found is None:
+        raise InvalidParameterValue(f"provider {name!r} is unknown; use one of {', '.join(sorted(PROVIDERS))}.")
+    return found
