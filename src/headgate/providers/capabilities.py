@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +100,45 @@ def require(capabilities: Capabilities, vendor: str, body: Mapping[str, Any]) ->
                 if flag is not None
                 else f'Bad request: json: unknown field "{field}". What only {vendor} knows goes into extra_params.'
             )
+
+
+GOVERNED = frozenset(
+    [
+        "model",
+        "messages",
+        "prompt",
+        "input",
+        "instructions",
+        "stream",
+        "stream_options",
+        "n",
+        "max_tokens",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "tools",
+        "background",
+        "store",
+        "conversation",
+        "previous_response_id",
+        "service_tier",
+        "usage_context",
+        "client_request_id",
+        "extra_params",
+    ]
+)
+"""What `extra_params` cannot set: rules of the endpoint (limits, guardrails, prices) look at these in the body."""
+
+
+def extra_params(said: Any, given: Collection[str]) -> dict[str, Any]:
+    """The vendor's own parameters of a request. `given`: the request's fields. Raises InvalidParameterValue for one that is not to be set so."""
+    if said is None:
+        return {}
+    if not isinstance(said, Mapping):
+        raise InvalidParameterValue("extra_params must be an object of the provider's own parameters.")
+    for name in said:
+        if name in GOVERNED or name in given:
+            raise InvalidParameterValue(f"extra_params cannot set {name}: give it as a field of the request.")
+    return dict(said)
 
 
 def _asked(body: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:

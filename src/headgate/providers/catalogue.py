@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headgate.errors import InvalidParameterValue
+from headgate.providers.azure import Azure
+from headgate.providers.custom import Custom
+from headgate.providers.databricks import Databricks
+from headgate.providers.openai import OpenAI
 from headgate.providers.port import Provider
 
-PROVIDERS: dict[str, Provider] = {}
+PROVIDERS: dict[str, Provider] = {
+    vendor.name: vendor
+    for vendor in (
+        OpenAI(),
+        Azure(),
+        Custom(),
+        Databricks(),
+    )
+}
 """By the name of the API; `azure-openai` stands for `openai` with an `openai_api_type` of `azure` or `azuread`."""
 
 AZURE_TYPES = ("azure", "azuread")

@@ -62,9 +62,9 @@ class Splitter:
         return [event for block in whole.split(b"\n\n") if (event := _event(block)) is not None]
 
     def end(self) -> list[Event]:
-        """The stream is over: an event the vendor ended with less than an empty line."""
-        block, self._held, self._looked_at = bytes(self._held), bytearray(), 0
-        event = _event(block) if block.endswith(b"\n") else None
+        """The stream is over: an event that no empty line ended, so one that may be cut off."""
+        event = _event(bytes(self._held))
+        self._held, self._looked_at = bytearray(), 0
         return [event] if event is not None else []
 
     def _with_line_feeds(self, chunk: bytes) -> bytes:
