@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from headgate.errors import InvalidParameterValue
-from headgate.providers import capabilities, compatible_stream, failures
+from headgate.providers import capabilities, compatible_stream, failures, usage
 from headgate.providers.capabilities import Capabilities
 from headgate.providers.port import (
     CHAT,
@@ -123,7 +123,7 @@ class Compatible:
     def answer(self, target: Target, body: bytes) -> Answer:
         """The vendor's bytes as they are."""
         try:
-            return Answer(body, chat.usage_of(_used.decode(body).usage))
+            return Answer(body, usage.usage_of(_used.decode(body).usage))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadAnswer(f"{self.label} answered with something that is not a JSON object.") from error
 

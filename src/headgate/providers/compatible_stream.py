@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from headgate.errors import HeadgateError, TemporarilyUnavailable
-from headgate.providers import failures
+from headgate.providers import failures, usage
 from headgate.providers.port import Usage, VendorFailure
-from headgate.wire import chat, sse
+from headgate.wire import sse
 
 _NULL = msgspec.Raw(b"null")
 _EMPTY = (b"null", b'""', b"[]")
@@ -170,7 +170,7 @@ class Reader(_Framed):
             self._finished = chunk.choices[-1].finish_reason is not None
         if chunk.usage is None:
             return None
-        self.usage = chat.usage_of(chunk.usage) or self.usage
+        self.usage = usage.usage_of(chunk.usage) or self.usage
         return None if chunk.choices or self._include_usage else []
 
     def _first(self, payload: bytes) -> _Chunk:
@@ -195,7 +195,7 @@ class ResponsesReader(_Framed):
         if event.type.endswith(".delta"):
             self.first_content = True
         elif event.type in ("response.completed", "response.incomplete", "response.failed"):
-            self.usage = chat.usage_of(event.response.usage) if event.response else None
+            self.usage = usage.usage_of(event.response.usage) if event.response else None
             self.complete = True
         elif event.type == "error" or event.error:
             return self._vendor_failed(event.error or {"message": event.message})
