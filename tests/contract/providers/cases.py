@@ -11,7 +11,6 @@ from tests.fakes.vendor.scene import Said, Scene, ToolCall
 from headgate.domain.usage import Usage
 from headgate.providers.port import CHAT, COMPLETIONS, EMBEDDINGS
 
-
 HELLO_BACK = Scene()
 
 
