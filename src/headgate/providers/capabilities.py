@@ -120,7 +120,6 @@ GOVERNED = frozenset(
         "store",
         "conversation",
         "previous_response_id",
-        "service_tier",
         "usage_context",
         "client_request_id",
         "extra_params",
