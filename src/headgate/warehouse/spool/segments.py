@@ -68,6 +68,8 @@ class Inbox:
         self._folder = folder
         self._clock = clock
         self._lock: int | None = None
+        self.spool_id = ""
+        """Names this folder in the tables' transactions; known once it is claimed."""
 
     def claim(self) -> bool:
         """Becomes the one loader of this folder, until `release` or death; False while another process is."""
@@ -81,6 +83,10 @@ class Inbox:
             os.close(lock)
             return False
         self._lock = lock
+        place = self._folder / _SPOOL_ID
+        if not place.exists():
+            _replace(place, secrets.token_hex(16).encode())
+        self.spool_id = place.read_text()
         return True
 
     def release(self) -> None:
@@ -88,13 +94,6 @@ class Inbox:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    def spool_id(self) -> str:
-        """Names this folder in the tables' transactions; made at first use."""
-        place = self._folder / _SPOOL_ID
-        if not place.exists():
-            _replace(place, secrets.token_hex(16).encode())
-        return place.read_text()
 
     def take(self) -> list[Segment]:
         """Everything there is to load, in order of its numbers, which are given to what is new."""
