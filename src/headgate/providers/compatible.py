@@ -183,7 +183,7 @@ def _is_plain(body: bytes, head: chat.Head) -> bool:
 def _spliced(body: bytes, values: Mapping[str, bytes]) -> bytes | None:
     """The quick way for plain bodies, which are nearly all: one replacement, new members in front. None when it takes more."""
     model = _PLAIN_MODEL.search(body)
-    if model is None or ("stream" in values and b'"stream"' in body):
+    if model is None or any(b'"%b"' % key.encode() in body for key in values if key != "model"):
         return None
     start = body.index(b"{") + 1
     new = b"".join(b'"' + key.encode() + b'":' + value + b"," for key, value in values.items() if key != "model")

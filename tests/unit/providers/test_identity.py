@@ -1,0 +1,210 @@
+"""What OpenAI-compatible vendors are sent: the client's bytes, but for what must change."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.wire.json_texts import bodies, pairs
+
+from headgate.errors import HeadgateError, InvalidParameterValue, MalformedRequest
+from headgate.providers import catalogue, compatible
+from headgate.providers.port import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, Request, Target
+from headgate.wire import chat
+
+KEY = {"openai_api_key": "sk"}
+HI = b'"messages":[{"role":"user","content":"Hi"}]'
+
+
+def sent(
+    body: bytes, stream: bool = False, task: str = CHAT, config: dict[str, str] = KEY, provider: str = "openai"
+) -> bytes:
+    target = Target(provider, "gpt-x", task, config)
+    return catalogue.provider(provider, config).prepare(target, Request(body, stream), None, 0.0).body
+
+
+def test_only_the_model_changes():
+    body = b'{ "messages" : [{"role":"user","content":"\\u00e9 \\"model\\": 1e3"}],\n "temperature":1.50, "model" : "the-endpoint" }\n'
+    assert sent(body) == body.replace(b'"the-endpoint"', b'"gpt-x"')
+
+
+def test_a_missing_model_is_put_in_front():
+    assert sent(b"{" + HI + b"}") == b'{"model":"gpt-x",' + HI + b"}"
+    assert sent(b'{"model":null,' + HI + b"}") == b'{"model":"gpt-x",' + HI + b"}"
+
+
+def is_well_typed(body: bytes) -> bool:
+    try:
+        chat.read_head(body)
+    except HeadgateError:
+        return False
+    return True
+
+
+@settings(deadline=None, max_examples=150)
+@given(body=bodies(), stream=st.booleans())
+def test_what_is_sent_is_what_a_full_parse_would_send(body: bytes, stream: bool):
+    keys = [key for key, _ in pairs(body)]
+    try:
+        got = pairs(sent(body, stream))
+    except HeadgateError:
+        # A field of a wrong type, or two that could be read differently.
+        assert len(keys) != len(set(keys)) or not is_well_typed(body)
+        return
+    before = pairs(body)
+    assert [value for key, value in got if key == "model"] == ["gpt-x"] * max(1, keys.count("model"))
+    assert dict(got).get("stream", False) is stream
+    assert (dict(dict(got).get("stream_options") or ()).get("include_usage") is True) or not stream
+    ruled = {"model", "stream", "stream_options", *compatible.OURS}
+    assert [pair for pair in got if pair[0] not in ruled] == [pair for pair in before if pair[0] not in ruled]
+    assert not {key for key, _ in got} & set(compatible.OURS)
+    assert [key for key, _ in got].count("stream_options") <= 1 and [key for key, _ in got].count("stream") <= 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"a","messages":[],"model":"b"}',
+        b'{"mod\\u0065l":"a","messages":[]}',
+        b'{"messages":[{"model":"nested"}],"model":"a"}',
+        b'{"metadata":{"model":"nested"},"messages":[]}',
+        b'{"model":"a\\"b","messages":["\\"model\\":\\"x\\""]}',
+        b'{"messages":["model"],"model":"a"}',
+    ],
+)
+def test_no_spelling_of_the_model_gets_through(body: bytes):
+    got = [value for key, value in pairs(sent(body)) if key == "model"]
+    assert set(got) == {"gpt-x"}
+    assert [pair for pair in pairs(sent(body)) if pair[0] != "model"] == [
+        pair for pair in pairs(body) if pair[0] != "model"
+    ]
+
+
+@pytest.mark.parametrize(
+    "twice", ["messages", "stream", "max_tokens", "n", "tools_", "input", "prompt", "extra_params", "usage_context"]
+)
+def test_a_field_given_twice_is_refused_when_rules_look_at_it(twice: str):
+    value = {
+        "messages": "[]",
+        "stream": "false",
+        "max_tokens": "1",
+        "n": "1",
+        "extra_params": "{}",
+        "usage_context": "{}",
+    }.get(twice, '"a"')
+    body = f'{{"model":"a","{twice}":{value},"{twice}":{value}}}'.encode()
+    if twice == "tools_":
+        sent(body)
+        return
+    with pytest.raises(InvalidParameterValue, match="twice"):
+        sent(body)
+
+
+def test_usage_is_asked_for_on_streams():
+    assert orjson.loads(sent(b'{"model":"a","stream":true,' + HI + b"}", True))["stream_options"] == {
+        "include_usage": True
+    }
+    given_ = (
+        b'{"model":"a","stream":true,"stream_options":{"include_obfuscation":false,"include_usage":false},' + HI + b"}"
+    )
+    assert orjson.loads(sent(given_, True))["stream_options"] == {"include_obfuscation": False, "include_usage": True}
+    null = b'{"model":"a","stream":true,"stream_options":null,' + HI + b"}"
+    assert orjson.loads(sent(null, True))["stream_options"] == {"include_usage": True}
+    asked = b'{"model":"gpt-x","stream":true,"stream_options":{"include_usage":true},' + HI + b"}"
+    assert sent(asked, True) == asked
+    assert b"stream_options" not in sent(b'{"model":"a","stream":true,"input":"x"}', True, RESPONSES)
+    assert b"stream_options" in sent(b'{"model":"a","stream":true,"prompt":"x"}', True, COMPLETIONS)
+
+
+def test_what_is_ours_is_taken_out_and_extra_parameters_join():
+    body = (
+        b'{"usage_context":{"a":"b"},"model":"a","client_request_id":"c","extra_params":{"verbosity":"low","x":[1]},'
+        + HI
+        + b',"databricks_options":{}}'
+    )
+    assert orjson.loads(sent(body)) == {
+        "model": "gpt-x",
+        **orjson.loads(b"{" + HI + b"}"),
+        "verbosity": "low",
+        "x": [1],
+    }
+    databricks = {"databricks_workspace_url": "https://w", "databricks_api_token": "t"}
+    kept = orjson.loads(sent(body, config=databricks, provider="databricks-model-serving"))
+    assert kept == {**orjson.loads(body), "model": "gpt-x"}
+
+
+@pytest.mark.parametrize(
+    "extra", ['"text"', "[]", '{"model":"x"}', '{"messages":[]}', '{"stream":true}', '{"temperature":2}']
+)
+def test_extra_parameters_cannot_replace_what_is_there(extra: str):
+    with pytest.raises(InvalidParameterValue, match="extra_params"):
+        sent(b'{"model":"a","temperature":1,' + HI + b',"extra_params":' + extra.encode() + b"}")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b" ", b"[]", b"3", b'{"a":}', b'{"a":1}{}', b"{'a':1}", b'{"a":"\x01"}', b"[" * 100_000, b'{"a":' * 100_000],
+)
+def test_what_is_no_object_is_malformed(body: bytes):
+    with pytest.raises(MalformedRequest):
+        sent(body)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"model":3}', b'{"stream":"yes"}', b'{"max_tokens":"9"}', b'{"n":[]}', b'{"stream_options":1}']
+)
+def test_a_field_of_a_wrong_type_is_named(body: bytes):
+    with pytest.raises(InvalidParameterValue, match=orjson.loads(body).popitem()[0]):
+        sent(body)
+
+
+@pytest.mark.parametrize("field", ["previous_response_id", "conversation", "background", "service_tier", "store"])
+def test_responses_keep_no_state_at_the_vendor(field: str):
+    with pytest.raises(InvalidParameterValue, match=field):
+        sent(orjson.dumps({"model": "a", "input": "x", field: True}), task=RESPONSES)
+    sent(orjson.dumps({"model": "a", "input": "x", field: None}), task=RESPONSES)
+    sent(b'{"model":"a","input":"x","store":false}', task=RESPONSES)
+
+
+@pytest.mark.parametrize(
+    ("config", "provider", "task", "url", "headers"),
+    [
+        (KEY, "openai", CHAT, "https://api.openai.com/v1/chat/completions", {b"authorization": b"Bearer sk"}),
+        (
+            {**KEY, "openai_api_base": "http://h:1/v1/", "openai_organization": "org"}, "openai", EMBEDDINGS, "http://h:1/v1/embeddings",
+            {b"authorization": b"Bearer sk", b"openai-organization": b"org"},
+        ),
+        (
+            {"openai_api_type": "AZURE", "openai_api_key": "k", "openai_api_base": "https://r.openai.azure.com/", "openai_api_version": "v",
+             "openai_deployment_name": "a b/c"},
+            "openai", COMPLETIONS, "https://r.openai.azure.com/openai/deployments/a%20b%2Fc/completions?api-version=v", {b"api-key": b"k"},
+        ),
+        (
+            {"openai_api_type": "azuread", "openai_api_key": "aad", "openai_api_base": "https://r/openai", "openai_api_version": "v",
+             "openai_deployment_name": "d"},
+            "openai", RESPONSES, "https://r/openai/responses?api-version=v", {b"authorization": b"Bearer aad"},
+        ),
+        (
+            {"custom_provider_url": "https://c/v1/chat/completions?key=1", "bearer_token_auth.token": "t"}, "custom", EMBEDDINGS,
+            "https://c/v1/embeddings?key=1", {b"authorization": b"Bearer t"},
+        ),
+        (
+            {"custom_provider_url": "https://c/e/invocations", "api_key_auth.key": "X-Key", "api_key_auth.value": "v"}, "custom", CHAT,
+            "https://c/e/invocations", {b"x-key": b"v"},
+        ),
+        ({"custom_provider_url": "https://c/v1"}, "custom", RESPONSES, "https://c/v1/responses", {}),
+        (
+            {"databricks_workspace_url": "https://w/", "databricks_api_token": "t"}, "databricks-model-serving", CHAT,
+            "https://w/serving-endpoints/chat/completions", {b"authorization": b"Bearer t"},
+        ),
+    ],
+)  # fmt: skip
+def test_where_it_goes_and_with_what(
+    config: dict[str, str], provider: str, task: str, url: str, headers: dict[bytes, bytes]
+):
+    out = catalogue.provider(provider, config).prepare(
+        Target(provider, "gpt-x", task, config), Request(b"{}"), None, 0.0
+    )
+    assert out.url == url
+    assert dict(out.headers) == {b"content-type": b"application/json", **headers}
