@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headgate.errors import InvalidParameterValue
+from headgate.providers.anthropic.vendor import Anthropic
 from headgate.providers.azure import Azure
+from headgate.providers.bedrock.families import FAMILIES
+from headgate.providers.bedrock.vendor import Bedrock
 from headgate.providers.custom import Custom
 from headgate.providers.databricks import Databricks
 from headgate.providers.openai import OpenAI
@@ -18,9 +21,12 @@ PROVIDERS: dict[str, Provider] = {
         Azure(),
         Custom(),
         Databricks(),
+        Anthropic(),
+        *(Bedrock(family) for family in FAMILIES),
     )
 }
-"""By the name of the API; `azure-openai` stands for `openai` with an `openai_api_type` of `azure` or `azuread`."""
+"""By the name of the API; `azure-openai` stands for `openai` with an `openai_api_type` of `azure` or `azuread`, `amazon-bedrock/…` for one
+`bedrock_provider`."""
 
 AZURE_TYPES = ("azure", "azuread")
 
@@ -29,6 +35,8 @@ def provider(name: str, config: Mapping[str, str]) -> Provider:
     """The adapter for an entity's provider and its config (see `Target.config`). Raises InvalidParameterValue for one that is unknown."""
     if name == "openai" and config.get("openai_api_type", "").lower() in AZURE_TYPES:
         name = "azure-openai"
+    if name == "amazon-bedrock":
+        name = f"amazon-bedrock/{config.get('bedrock_provider', '').lower()}"
     found = PROVIDERS.get(name)
     if found is None:
         raise InvalidParameterValue(f"provider {name!r} is unknown; use one of {', '.join(sorted(PROVIDERS))}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.fakes.vendor.anthropic import Anthropic
+from tests.fakes.vendor.bedrock import Bedrock
 from tests.fakes.vendor.entra import Entra
 from tests.fakes.vendor.openai import OpenAI
 from tests.fakes.vendor.scene import Dialect, Heard, Reply, Scene
@@ -30,6 +32,8 @@ def all_of_them() -> list[Dialect]:
     """Azure by key below `/openai/`, by token below `/entra/openai/`; Databricks below `/serving-endpoints/`; OpenAI anywhere else."""
     return [
         Entra(),
+        Anthropic(),
+        Bedrock(),
         _UnderPath("/entra/openai/", OpenAI("azure-openai")),
         _UnderPath("/openai/", OpenAI("azure-openai", "api-key")),
         _UnderPath("/serving-endpoints/", OpenAI("databricks", also_knows=DATABRICKS_EXTRAS, usage_everywhere=True)),

@@ -33,6 +33,7 @@ def signed(outgoing: Outgoing, keys: Keys, region: str, now_s: float) -> Outgoin
     """The same request with `x-amz-date`, `x-amz-security-token` where needed, and `authorization`. It must be sent to exactly this URL.
 
     The path of `outgoing.url` is percent-encoded already; AWS wants it encoded once more in what is signed.
+    There is no query: Bedrock's routes have none.
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))
     scope = f"{stamp[:8]}/{region}/bedrock/aws4_request"
@@ -47,7 +48,7 @@ def signed(outgoing: Outgoing, keys: Keys, region: str, now_s: float) -> Outgoin
         [
             outgoing.method,
             quote(parts.path, safe="/~"),
-            "&".join(sorted(parts.query.split("&"))) if parts.query else "",
+            "",
             *(f"{name.decode()}:{' '.join(value.decode().split())}" for name, value in to_sign),
             "",
             names,

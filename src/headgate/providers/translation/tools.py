@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from headgate.errors import InvalidParameterValue
 from headgate.providers.translation.turns import text_of
 
@@ -93,3 +95,8 @@ def text_of_base64(data: Any) -> str:
         return base64.b64decode(data, validate=True).decode()
     except (binascii.Error, TypeError, ValueError) as error:
         raise InvalidParameterValue("A file of text must be UTF-8, in base64.") from error
+
+
+def json_text(schema: Mapping[str, Any]) -> str:
+    """A schema where a vendor wants it as text."""
+    return orjson.dumps(schema).decode()
