@@ -5,7 +5,7 @@ Asked by the adapters of vendors whose dialect is not OpenAI's; OpenAI-compatibl
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,16 +107,20 @@ class Head:
 
     def complete(self, choice: Mapping[str, Any], usage: Usage | None) -> bytes:
         """The whole answer: `{"message", "finish_reason"}` of a chat, `{"text", "finish_reason"}` of completions."""
+        return self.complete_all([choice], usage)
+
+    def complete_all(self, choices: Sequence[Mapping[str, Any]], usage: Usage | None) -> bytes:
+        """The whole answer of a vendor that gives several, or `logprobs`, or indexes of its own."""
         kind = "chat.completion" if self.task == CHAT else "text_completion"
-        said = self._object(kind, [{"index": 0, **choice, "logprobs": None}])
+        said = self._object(kind, [{"index": at, "logprobs": None, **choice} for at, choice in enumerate(choices)])
         if usage is not None:
             said["usage"] = usage_object(usage)
         return orjson.dumps(said)
 
-    def chunk(self, delta: Mapping[str, Any], finish_reason: str | None = None) -> bytes:
-        """One event of a stream. Completions show the text of `delta`'s content."""
+    def chunk(self, delta: Mapping[str, Any], finish_reason: str | None = None, **more: Any) -> bytes:
+        """One event of a stream. Completions show the text of `delta`'s content. `more`: `index` and `logprobs` of vendors that have them."""
         if self.task == CHAT:
-            choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+            choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None, **more}
             return sse.event(orjson.dumps(self._object("chat.completion.chunk", [choice])))
         text = {"index": 0, "text": delta.get("content") or "", "finish_reason": finish_reason, "logprobs": None}
         return sse.event(orjson.dumps(self._object("text_completion", [text])))

@@ -60,9 +60,12 @@ class Redacted:
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
+    """`signature`: what Google signs its models' calls with, as its own OpenAI-compatible route shows it (`extra_content`)."""
+
     call_id: str
     name: str
     input: Mapping[str, Any]
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +173,14 @@ def _tool_use(call: Any, where: str) -> ToolUse:
         said = None
     if not isinstance(said, dict):
         raise InvalidParameterValue(f"{where}.function.arguments must be a JSON object, as text.")
-    return ToolUse(
-        text_of(call.get("id"), f"{where}.id"), text_of(function.get("name"), f"{where}.function.name"), said
-    )
+    name = text_of(function.get("name"), f"{where}.function.name")
+    return ToolUse(text_of(call.get("id"), f"{where}.id"), name, said, _signature(call))
+
+
+def _signature(call: Mapping[str, Any]) -> str:
+    extra = call.get("extra_content")
+    google = extra.get("google") if isinstance(extra, Mapping) else None
+    return str(google.get("thought_signature") or "") if isinstance(google, Mapping) else ""
 
 
 def _tool_result(message: Mapping[str, Any], where: str) -> ToolResult:
