@@ -14,17 +14,15 @@ from headgate.providers.databricks import Databricks
 from headgate.providers.openai import OpenAI
 from headgate.providers.port import Provider
 
-PROVIDERS: dict[str, Provider] = {
-    vendor.name: vendor
-    for vendor in (
-        OpenAI(),
-        Azure(),
-        Custom(),
-        Databricks(),
-        Anthropic(),
-        *(Bedrock(family) for family in FAMILIES),
-    )
-}
+_VENDORS: tuple[Provider, ...] = (
+    OpenAI(),
+    Azure(),
+    Custom(),
+    Databricks(),
+    Anthropic(),
+    *(Bedrock(family) for family in FAMILIES),
+)
+PROVIDERS = {vendor.name: vendor for vendor in _VENDORS}
 """By the name of the API; `azure-openai` stands for `openai` with an `openai_api_type` of `azure` or `azuread`, `amazon-bedrock/…` for one
 `bedrock_provider`."""
 
