@@ -43,6 +43,8 @@ class Capabilities:
     """Of embeddings."""
     base64: bool = False
     """`encoding_format: base64` of embeddings comes from the vendor itself."""
+    cache_control: bool = False
+    """Marks of the prompt's cache on content and tools."""
     unknown: bool = False
     """Fields the middle language does not know are sent on; the vendor judges them."""
 
@@ -159,6 +161,9 @@ def _asked(body: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
             yield field, "unknown"
     if body.get("stream") is True:
         yield "stream", "streaming"
+    tools = body.get("tools")
+    if isinstance(tools, list) and any(isinstance(tool, Mapping) and tool.get("cache_control") for tool in tools):
+        yield "cache_control", "cache_control"
     yield from _contents(body.get("messages"))
 
 
@@ -184,3 +189,5 @@ def _contents(messages: Any) -> Iterator[tuple[str, str | None]]:
             flag = _FLAG_OF_CONTENT.get(str(kind), "unknown")
             if flag is not None:
                 yield f"content of type {kind!r}", flag
+            if isinstance(item, Mapping) and item.get("cache_control"):
+                yield "cache_control", "cache_control"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from headgate.providers.compatible import EVERYTHING, ROUTES, Address, Compatible
 from headgate.providers.port import Credential, Target
 
@@ -9,7 +11,7 @@ from headgate.providers.port import Credential, Target
 class Databricks(Compatible):
     name = "databricks-model-serving"
     label = "Databricks"
-    capabilities = EVERYTHING
+    capabilities = dataclasses.replace(EVERYTHING, cache_control=True)
     ours: tuple[str, ...] = ()
     """It knows all of Databricks' extras, and does with them there what its own endpoint says."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -92,7 +93,7 @@ def complaint(body: Mapping[str, Any], model: str) -> str:
     if report.has_errors():
         return str(report.generate_report())
     roles = [said["role"] for said in body["messages"]]
-    if roles[:1] != ["user"] or any(a == b for a, b in zip(roles, roles[1:], strict=False)):
+    if roles[:1] != ["user"] or any(a == b for a, b in itertools.pairwise(roles)):
         return "A conversation must alternate between user and assistant roles."
     waiting: set[str] = set()
     for said in body["messages"]:

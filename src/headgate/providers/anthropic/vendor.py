@@ -45,6 +45,7 @@ class Anthropic:
         stop=True,
         reasoning=True,
         top_k=True,
+        cache_control=True,
     )
 
     def __init__(self, now_s: Callable[[], float] = time.time) -> None:

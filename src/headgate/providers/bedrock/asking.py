@@ -29,7 +29,7 @@ GOVERNED = frozenset({"system", "inferenceConfig", "toolConfig", "promptVariable
 def converse_request(family: Family, body: Mapping[str, Any]) -> dict[str, Any]:
     """The request in Converse's dialect; the model stands in the address. `body` has been checked against the family's capabilities."""
     conversation = turns.conversation(body.get("messages"))
-    writer = blocks.Writer(family)
+    writer = blocks.Writer()
     asked: dict[str, Any] = {
         "messages": [{"role": turn.role, "content": writer.written(turn.blocks)} for turn in conversation.turns]
     }

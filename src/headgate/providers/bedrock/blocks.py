@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from headgate.errors import InvalidParameterValue
-from headgate.providers.bedrock.families import Family
 from headgate.providers.translation import tools, turns
 
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
@@ -28,8 +27,7 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9 \-()\[\]]+")
 class Writer:
     """Of one request: numbers its documents, whose names must differ."""
 
-    def __init__(self, family: Family) -> None:
-        self._family = family
+    def __init__(self) -> None:
         self._names: set[str] = set()
 
     def written(self, blocks: Sequence[turns.Block]) -> list[dict[str, Any]]:
@@ -83,13 +81,10 @@ class Writer:
             case turns.Document():
                 return {"document": self._document(item)}
 
-    def _cache_point(self, cache: turns.Cache | None) -> Iterator[dict[str, Any]]:
+    @staticmethod
+    def _cache_point(cache: turns.Cache | None) -> Iterator[dict[str, Any]]:
         if cache is None:
             return
-        if not self._family.caches:
-            raise InvalidParameterValue(
-                f"Amazon Bedrock does not support cache_control for models of {self._family.name}: leave it out."
-            )
         ttl = {"ttl": cache["ttl"]} if isinstance(cache, Mapping) and cache.get("ttl") else {}
         yield {"cachePoint": {"type": "default", **ttl}}
 

@@ -18,8 +18,6 @@ class Family:
     name: str
     capabilities: Capabilities
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    caches: bool = False
-    """Whether a prompt can be marked for the cache."""
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -38,9 +36,9 @@ FAMILIES: Mapping[str, Family] = {
                 stop=True,
                 reasoning=True,
                 top_k=True,
+                cache_control=True,
             ),
             {"top_k": ("top_k",), "thinking": ("thinking",)},
-            caches=True,
         ),
         Family(
             "amazon",
@@ -54,9 +52,9 @@ FAMILIES: Mapping[str, Family] = {
                 reasoning=True,
                 top_k=True,
                 dimensions=True,
+                cache_control=True,
             ),
             {"top_k": ("inferenceConfig", "topK")},
-            caches=True,
         ),
         Family(
             "cohere",
