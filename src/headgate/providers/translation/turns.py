@@ -227,7 +227,7 @@ def _image(item: Mapping[str, Any], where: str) -> Image:
         raise InvalidParameterValue(f"{where}.image_url.detail 'low' is not supported by this model: use 'auto'.")
     if not url.startswith("data:"):
         return Image(url=url, cache=item.get("cache_control"))
-    media_type, data = _data_url(url, f"{where}.image_url.url")
+    media_type, data = data_url(url, f"{where}.image_url.url")
     return Image(media_type, data, cache=item.get("cache_control"))
 
 
@@ -235,7 +235,7 @@ def _file(item: Mapping[str, Any], where: str) -> Document:
     said = item.get("file")
     if not isinstance(said, Mapping) or not isinstance(said.get("file_data"), str):
         raise InvalidParameterValue(f"{where}.file must hold its content in file_data, as a data: URL in base64.")
-    media_type, data = _data_url(said["file_data"], f"{where}.file.file_data")
+    media_type, data = data_url(said["file_data"], f"{where}.file.file_data")
     title = {"title": said["filename"]} if said.get("filename") else {}
     return Document({"type": "base64", "media_type": media_type, "data": data}, title, item.get("cache_control"))
 
@@ -260,7 +260,7 @@ def _reasoning(item: Mapping[str, Any], where: str) -> Iterator[Block]:
             raise InvalidParameterValue(f"{where}.summary[{index}] of type {kind!r} is not known.")
 
 
-def _data_url(url: str, where: str) -> tuple[str, str]:
+def data_url(url: str, where: str) -> tuple[str, str]:
     """Media type and base64 of a `data:` URL."""
     head, comma, data = url.partition(",")
     media_type, *options = head.removeprefix("data:").split(";")
