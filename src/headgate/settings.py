@@ -245,6 +245,14 @@ class WarehouseSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """Vendors of external models."""
+
+    allow_private_addresses: bool = False
+    """Addresses in configs of external models may lead to private networks and this machine, by http too. Never to a cloud's metadata service."""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditSettings:
     """The log of every change and every refused access."""
 
@@ -291,6 +299,7 @@ class Settings:
     login: LoginSettings = field(default_factory=LoginSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    providers: ProviderSettings = field(default_factory=ProviderSettings)
 
     def resolved(self) -> Settings:
         """The same with absolute `data_dir`, and `run_dir` and `database_url` filled in."""
