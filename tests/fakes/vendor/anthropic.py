@@ -22,8 +22,8 @@ _BLOCKS: Mapping[str, Any] = {
     "text": types.TextBlockParam, "image": types.ImageBlockParam, "document": types.DocumentBlockParam, "tool_use": types.ToolUseBlockParam,
     "tool_result": types.ToolResultBlockParam, "thinking": types.ThinkingBlockParam, "redacted_thinking": types.RedactedThinkingBlockParam,
 }  # fmt: skip
-_OLDER = {"temperature", "top_p", "top_k", "stream"}
-"""Fields that the SDK's newest types leave out and the API still takes from models that know them."""
+_SAMPLING = {"temperature", "top_p", "top_k"}
+"""Fields of the older version of the API only."""
 
 
 class Refused(Exception):
@@ -37,13 +37,15 @@ class Anthropic:
         return heard.route.endswith("/v1/messages")
 
     def reply(self, heard: Heard, scene: Scene) -> Reply:
-        if not heard.headers.get("x-api-key"):
+        # The SDK sends a key as a bearer token since its version 2, before that as x-api-key.
+        if not heard.headers.get("x-api-key") and not heard.headers.get("authorization", "").startswith("Bearer "):
             return self.refusal(401, "x-api-key header is required")
         try:
-            if heard.headers.get("anthropic-version") != "2023-06-01":
+            version = heard.headers.get("anthropic-version")
+            if version not in ("2023-06-01", "2026-10-21"):
                 raise Refused("anthropic-version: header is required")
             body = heard.json
-            check(body)
+            check(body, _SAMPLING if version == "2023-06-01" else set())
         except Refused as refused:
             return self.refusal(400, str(refused))
         if not body.get("stream"):
@@ -57,9 +59,9 @@ class Anthropic:
         return Reply((orjson.dumps(body),), status, {"content-type": "application/json", **REQUEST_ID})
 
 
-def check(body: Mapping[str, Any]) -> None:
+def check(body: Mapping[str, Any], also_known: set[str]) -> None:
     """Raises Refused for what Anthropic would not take."""
-    _fields(body, set(MessageCreateParamsBase.__annotations__) | _OLDER, "")
+    _fields(body, set(MessageCreateParamsBase.__annotations__) | {"stream"} | also_known, "")
     if not isinstance(body.get("max_tokens"), int):
         raise Refused("max_tokens: Field required")
     if not body.get("model") or not body.get("messages"):

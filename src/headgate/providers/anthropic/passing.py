@@ -25,7 +25,7 @@ _OF_THE_ACCOUNT = ("container", "user_profile_id", "workspace_id")
 
 
 def prepare(target: Target, request: Request, headers: Mapping[bytes, bytes]) -> Outgoing:
-    """The client's message with the entity's model and key. `headers`: the client's, lower case, for `anthropic-beta`."""
+    """The client's message with the entity's model and key. `headers`: the client's, lower case, of which `anthropic-version` and `anthropic-beta` go on."""
     body = request.body if isinstance(request.body, bytes) else orjson.dumps(request.body)
     said = middle.parsed(Request(body))
     for name in _OF_THE_ACCOUNT:
@@ -39,7 +39,8 @@ def prepare(target: Target, request: Request, headers: Mapping[bytes, bytes]) ->
     values = {"model": orjson.dumps(target.model)}
     if request.stream != bool(said.get("stream")):
         values["stream"] = b"true" if request.stream else b"false"
-    return vendor.post(target, json_members.edited(body, values, _OURS), headers.get(b"anthropic-beta", b""))
+    version = headers.get(b"anthropic-version") or vendor.VERSION
+    return vendor.post(target, json_members.edited(body, values, _OURS), version, headers.get(b"anthropic-beta", b""))
 
 
 def answer(body: bytes) -> Answer:

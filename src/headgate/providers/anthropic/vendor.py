@@ -26,8 +26,10 @@ from headgate.providers.port import (
 from headgate.providers.translation import middle
 
 BASE = "https://api.anthropic.com"
-VERSION = b"2023-06-01"
-"""The only one there is; betas have a header of their own."""
+VERSION = b"2026-10-21"
+OLDER_VERSION = b"2023-06-01"
+"""Knows `temperature`, `top_p` and `top_k`, which the newer one refuses; the answers are the same."""
+_OLDER_FIELDS = ("temperature", "top_p", "top_k")
 
 
 class Anthropic:
@@ -61,7 +63,8 @@ class Anthropic:
         betas = _betas(asked.pop(asking.BETAS, None))
         if request.stream:
             asked["stream"] = True
-        return post(target, _encoded(asked), betas)
+        version = OLDER_VERSION if any(name in asked for name in _OLDER_FIELDS) else VERSION
+        return post(target, orjson.dumps(asked), version, betas)
 
     def answer(self, target: Target, body: bytes) -> Answer:
         """The message as a chat completion."""
@@ -80,12 +83,12 @@ class Anthropic:
         raise BadAnswer("Anthropic takes no short-lived credentials.")
 
 
-def post(target: Target, body: bytes, betas: bytes) -> Outgoing:
+def post(target: Target, body: bytes, version: bytes, betas: bytes) -> Outgoing:
     """A message on its way to Anthropic, or to who answers at `anthropic_api_base` in its place. `betas`: comma-separated, or empty."""
     headers = [
         (b"content-type", b"application/json"),
         (b"x-api-key", target.config["anthropic_api_key"].encode()),
-        (b"anthropic-version", VERSION),
+        (b"anthropic-version", version),
     ]
     if betas:
         headers.append((b"anthropic-beta", betas))
@@ -100,7 +103,3 @@ def _betas(said: Any) -> bytes:
     ):
         raise InvalidParameterValue(f"extra_params.{asking.BETAS} must be a list of names.")
     return ",".join(names).encode()
-
-
-def _encoded(asked: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(asked)
