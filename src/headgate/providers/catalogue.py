@@ -13,6 +13,7 @@ from headgate.providers.custom import Custom
 from headgate.providers.databricks import Databricks
 from headgate.providers.openai import OpenAI
 from headgate.providers.port import Provider
+from headgate.providers.vertex.vendor import Vertex
 
 _VENDORS: tuple[Provider, ...] = (
     OpenAI(),
@@ -21,10 +22,17 @@ _VENDORS: tuple[Provider, ...] = (
     Databricks(),
     Anthropic(),
     *(Bedrock(family) for family in FAMILIES),
+    Vertex(),
 )
 PROVIDERS = {vendor.name: vendor for vendor in _VENDORS}
 """By the name of the API; `azure-openai` stands for `openai` with an `openai_api_type` of `azure` or `azuread`, `amazon-bedrock/…` for one
 `bedrock_provider`."""
+
+RETIRED = {
+    "palm": "Google has shut the PaLM API down: use provider google-cloud-vertex-ai with a Gemini model "
+    "(project_id, region and a service account's private_key)."
+}
+"""Names the API still knows, of vendors that answer no more, with what to do instead."""
 
 AZURE_TYPES = ("azure", "azuread")
 
@@ -35,6 +43,8 @@ def provider(name: str, config: Mapping[str, str]) -> Provider:
         name = "azure-openai"
     if name == "amazon-bedrock":
         name = f"amazon-bedrock/{config.get('bedrock_provider', '').lower()}"
+    if name in RETIRED:
+        raise InvalidParameterValue(f"provider {name!r} is not supported. {RETIRED[name]}")
     found = PROVIDERS.get(name)
     if found is None:
         raise InvalidParameterValue(f"provider {name!r} is unknown; use one of {', '.join(sorted(PROVIDERS))}.")
