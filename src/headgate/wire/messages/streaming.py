@@ -126,8 +126,8 @@ class Writer:
         if self._live == number:
             return [self._delta({"type": "input_json_delta", "partial_json": arguments})] if arguments else []
         if self._live is None and name:
-            self._live = number
             opened = self._opened({"type": "tool_use", "id": call.get("id") or "", "name": name, "input": {}})
+            self._live = number
             return opened + (
                 [self._delta({"type": "input_json_delta", "partial_json": arguments})] if arguments else []
             )
