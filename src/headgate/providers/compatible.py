@@ -1,12 +1,11 @@
 """Vendors that speak OpenAI's dialect, which is the middle language itself: the identity.
 
-A client's bytes go on as they are; only `model` is replaced, what is ours is taken out and usage is asked for on streams. A vendor built on
+A client's values go on as the bytes they are; only `model` is replaced, what is ours is taken out and usage is asked for on streams. A vendor built on
 this says where its routes are and how it wants its credentials (`address`, `credentials`), nothing more.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,13 +59,6 @@ EVERYTHING = Capabilities(
 
 OURS = ("usage_context", "client_request_id", "extra_params", "databricks_options")
 """Fields that mean something to us and nothing to a vendor."""
-
-_PLAIN_MODEL = re.compile(rb'"model"\s*:\s*("[^"\\]*")')
-_SENSITIVE = (
-    b'"model"', b'"messages"', b'"prompt"', b'"input"', b'"stream"', b'"stream_options"', b'"n"', b'"max_tokens"',
-    b'"max_completion_tokens"', b'"max_output_tokens"', b'"instructions"',
-)  # fmt: skip
-"""Keys whose second occurrence could mean one thing to us and another to the vendor."""
 
 
 class _Stateful(msgspec.Struct, frozen=True):
@@ -142,63 +134,22 @@ class Compatible:
         raise BadAnswer(f"{self.label} takes no short-lived credentials.")
 
     def _body(self, target: Target, body: bytes, stream: bool) -> bytes:
+        """The members as they are, but for the model, what is ours, and on streams the wish for usage."""
         head = chat.read_head(body)
-        values = {"model": orjson.dumps(target.model)}
-        if stream != bool(head.stream):
-            values["stream"] = b"true" if stream else b"false"
-        if stream and target.task in (CHAT, COMPLETIONS) and not head.includes_usage:
-            values["stream_options"] = b'{"include_usage":true}'
-        return (_spliced(body, values) if _is_plain(body, head) else None) or self._edited(body, values, head)
-
-    def _edited(self, body: bytes, values: dict[str, bytes], head: chat.Head) -> bytes:
-        """The general case: any escapes, duplicates of `model`, fields of ours, options to be joined."""
-        found = json_members.members(body)
-        keys = [member.key for member in found]
-        twice = next((key for key in keys if keys.count(key) > 1 and key != "model"), None)
-        if twice is not None:
-            raise InvalidParameterValue(f"Bad request: {twice!r} is given twice; the two could be read differently.")
-        if "stream_options" in values and "stream_options" in keys:
-            values["stream_options"] = _with_usage(body, found)
+        members = json_members.taken_apart(body)
         if head.extra_params:
-            extra = capabilities.extra_params(orjson.loads(bytes(head.extra_params)), keys)
+            extra = capabilities.extra_params(orjson.loads(bytes(head.extra_params)), members)
             if "extra_params" in self.ours:
-                values |= {key: orjson.dumps(value) for key, value in extra.items()}
-        return json_members.edited(body, values, self.ours)
-
-
-def _is_plain(body: bytes, head: chat.Head) -> bool:
-    """Whether the one literal `"model"` is the member to replace, nothing sensitive occurs twice and no field is ours."""
-    return (
-        head.model is not None
-        and head.stream_options is None
-        and not head.extra_params
-        and not head.usage_context
-        and head.client_request_id is None
-        and b"\\u00" not in body
-        and b'"databricks_options"' not in body
-        and all(body.count(key) <= 1 for key in _SENSITIVE)
-    )
-
-
-def _spliced(body: bytes, values: Mapping[str, bytes]) -> bytes | None:
-    """The quick way for plain bodies, which are nearly all: one replacement, new members in front. None when it takes more."""
-    model = _PLAIN_MODEL.search(body)
-    if model is None or any(b'"%b"' % key.encode() in body for key in values if key != "model"):
-        return None
-    start = body.index(b"{") + 1
-    new = b"".join(b'"' + key.encode() + b'":' + value + b"," for key, value in values.items() if key != "model")
-    return body[:start] + new + body[start : model.start(1)] + values["model"] + body[model.end(1) :]
-
-
-def _with_usage(body: bytes, found: list[json_members.Member]) -> bytes:
-    """The client's stream options with usage asked for."""
-    member = next(member for member in found if member.key == "stream_options")
-    options = body[member.value_start : member.value_end]
-    return (
-        json_members.edited(options, {"include_usage": b"true"})
-        if options.startswith(b"{")
-        else b'{"include_usage":true}'
-    )
+                members |= {name: orjson.dumps(value) for name, value in extra.items()}
+        for name in self.ours:
+            members.pop(name, None)
+        members["model"] = orjson.dumps(target.model)
+        if stream != bool(head.stream):
+            members["stream"] = b"true" if stream else b"false"
+        if stream and target.task in (CHAT, COMPLETIONS) and not head.includes_usage:
+            options = members["stream_options"] if head.stream_options is not None else b"{}"
+            members["stream_options"] = json_members.edited(options, {"include_usage": b"true"})
+        return json_members.put_together(members)
 
 
 def _refuse_state(body: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from headgate.domain.usage import Usage
-from headgate.errors import InvalidParameterValue, MalformedRequest
+from headgate.errors import InvalidParameterValue
 from headgate.providers import failures
 from headgate.providers.anthropic import answering, vendor
 from headgate.providers.port import Answer, Outgoing, Request, Target, VendorFailure
@@ -33,9 +33,6 @@ def prepare(target: Target, request: Request, headers: Mapping[bytes, bytes]) ->
             raise InvalidParameterValue(
                 f"{name} is not supported: all callers of an endpoint are one account to Anthropic."
             )
-    keys = [member.key for member in json_members.members(body)]
-    if len(set(keys)) != len(keys):
-        raise MalformedRequest("A field is given twice; the two could be read differently.")
     values = {"model": orjson.dumps(target.model)}
     if request.stream != bool(said.get("stream")):
         values["stream"] = b"true" if request.stream else b"false"
