@@ -84,7 +84,7 @@ def load(overrides: str = "") -> PriceTable:
     if overrides:
         try:
             own = _read(Path(overrides).expanduser())
-        except (OSError, ValueError, KeyError, TypeError, ArithmeticError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise SettingsError(f"warehouse.prices: {overrides} cannot be used: {error!r}") from error
         replaced = {(price.provider, price.model) for price in own}
         prices = own + [price for price in prices if (price.provider, price.model) not in replaced]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from tests.fakes.records import AT_MS, House, record
 
-from headgate.warehouse.sql import results
+from headgate.warehouse.sql import child, results, translating
+from headgate.warehouse.sql.checking import Refused
 from headgate.warehouse.sql.problems import StatementError
 from headgate.warehouse.sql.results import Result
 from headgate.warehouse.sql.running import Bounds, Queries
@@ -164,14 +167,39 @@ REFUSED = (
 )
 
 
-def test_only_queries_of_tables_that_the_caller_may_read_are_run(ask: Asking) -> None:
-    async def all_of_them() -> list[Any]:
-        return await asyncio.gather(*(ask.later(text, bounds=Bounds()) for text in REFUSED), return_exceptions=True)
+def test_only_queries_of_tables_that_the_caller_may_read_are_let_through(ask: Asking) -> None:
+    queries = Queries(ask.house.places, ask.house.settings)
+    connection = duckdb.connect()
+    taken = child.own_names(connection)
+    for text in REFUSED:
+        with pytest.raises((StatementError, Refused)) as raised:
+            translated = translating.translate(
+                Statement(text), lambda name: name.schema != "secret" and queries.exists(name)
+            )
+            child.check(connection, translated.text, list(translated.tables), taken)
+        assert "headgate_" not in str(raised.value) or "headgate_" in text, raised.value
+    connection.close()
 
-    for text, found in zip(REFUSED, asyncio.run(all_of_them()), strict=True):
-        assert isinstance(found, StatementError), (text[:100], found)
-        assert found.http_status == 400
-        assert "headgate_" not in found.message or "headgate_" in text, found.message
+
+@pytest.mark.parametrize(
+    "text", ["SELECT * FROM read_text('/etc/passwd')", "SELECT getvariable('x')", "SELECT absent FROM churn_payload"]
+)
+def test_what_is_refused_where_it_would_run_is_an_error_of_the_statement(ask: Asking, text: str) -> None:
+    with pytest.raises(StatementError) as raised:
+        ask(text)
+    assert raised.value.http_status == 400
+
+
+def test_duckdb_itself_is_locked_when_it_sees_a_query(ask: Asking) -> None:
+    """Were the lists not there, files and settings still would not be."""
+    connection = duckdb.connect(":memory:", config={"temp_directory": ""})
+    child.lock(connection, 2**30)
+    for text in ("SELECT * FROM read_text('/etc/passwd')", "SELECT * FROM '/etc/passwd'", "SELECT * FROM glob('/*')",
+                 "COPY (SELECT 1) TO '/tmp/headgate-never'", "ATTACH '/tmp/headgate-never'", "INSTALL httpfs", "LOAD httpfs",
+                 "SET memory_limit='1TB'", "RESET memory_limit", "SET enable_external_access=true", "SELECT * FROM ask"):  # fmt: skip
+        with pytest.raises(duckdb.Error):
+            connection.execute(text).fetchall()
+    connection.close()
 
 
 def test_a_table_that_is_hidden_is_one_that_is_not_there(ask: Asking) -> None:
@@ -234,8 +262,6 @@ def test_a_query_nobody_waits_for_is_killed(ask: Asking) -> None:
 
 
 def _is_ours(process: Path) -> bool:
-    import os
-
     status = (process / "stat").read_text()
     return int(status.rpartition(")")[2].split()[1]) == os.getpid()
 

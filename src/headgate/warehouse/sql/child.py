@@ -60,30 +60,43 @@ def _answer(told: dict[str, Any]) -> dict[str, Any]:
         return {"failed": f"{type(error).__name__}: {error}".partition("\n")[0]}
 
 
+def lock(connection: Any, memory_bytes: int) -> None:
+    """From here on no files, no network, no settings."""
+    connection.execute(f"SET memory_limit='{int(memory_bytes)}B'")
+    for setting in _LOCKS:
+        connection.execute(setting)
+
+
+def own_names(connection: Any) -> set[str]:
+    """What there is to read in DuckDB before anything of ours is."""
+    return {str(row[0]).lower() for row in connection.execute("SELECT view_name FROM duckdb_views()").fetchall()}
+
+
+def check(connection: Any, text: str, tables: list[str], taken: set[str]) -> None:
+    """Raises Refused."""
+    from headgate.warehouse.sql import checking
+
+    (serialized,) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
+    checking.check(json.loads(serialized), tables, taken)
+
+
 def _run(told: dict[str, Any]) -> dict[str, Any]:
     import duckdb
 
-    from headgate.warehouse.sql import checking, values
+    from headgate.warehouse.sql import values
 
     connection = duckdb.connect(":memory:", config={"temp_directory": "", "threads": told["threads"]})
-    taken = {str(row[0]).lower() for row in connection.execute("SELECT view_name FROM duckdb_views()").fetchall()}
+    taken = own_names(connection)
     _register(connection, told)
-    connection.execute(f"SET memory_limit='{int(told['memory_bytes'])}B'")
-    for lock in _LOCKS:
-        connection.execute(lock)
-    serialized = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [told["sql"]]).fetchone()
-    assert serialized is not None
-    checking.check(json.loads(serialized[0]), [table["alias"] for table in told["tables"]], taken)
+    lock(connection, told["memory_bytes"])
+    check(connection, told["sql"], [table["alias"] for table in told["tables"]], taken)
     timer = threading.Timer(told["seconds"], connection.interrupt)
     timer.daemon = True
     timer.start()
     connection.execute(told["sql"])
     types = [str(column[1]) for column in connection.description or ()]
-    reader = (
-        connection.to_arrow_reader(BATCH_ROWS)
-        if hasattr(connection, "to_arrow_reader")
-        else connection.fetch_record_batch(BATCH_ROWS)
-    )
+    newer = hasattr(connection, "to_arrow_reader")
+    reader = connection.to_arrow_reader(BATCH_ROWS) if newer else connection.fetch_record_batch(BATCH_ROWS)
     return values.collected(reader, types, told["rows"], told["result_bytes"])
 
 

@@ -107,6 +107,7 @@ async def _exchange(process: asyncio.subprocess.Process, asked: dict[str, Any], 
         said += chunk
         if len(said) > most_bytes:
             raise problems.failed("The result is too large.")
+    await process.wait()
     return bytes(said)
 
 

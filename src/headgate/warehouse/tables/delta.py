@@ -25,8 +25,12 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 OPEN_TABLES = 500
 CHECKPOINT_COMMITS = 50
+ROW_GROUP = 4000
+"""Rows that a reader must take into memory together; bodies may be large."""
+RETRYING = {"max_retries": "3", "retry_timeout": "20s", "timeout": "60s", "connect_timeout": "5s"}
+"""Of requests to an object storage. The loader comes back anyway."""
 _DAY_S = 86400.0
-_WRITING = WriterProperties(compression="ZSTD", compression_level=3)
+_WRITING = WriterProperties(compression="ZSTD", compression_level=3, max_row_group_size=ROW_GROUP)
 
 
 class TableTrouble(Exception):
@@ -126,8 +130,11 @@ class Tables:
         table.cleanup_metadata()
         return len(gone)
 
+    def _options(self) -> dict[str, str]:
+        return {**self._places.options, **({} if self._places.local else RETRYING)}
+
     def _opened(self, name: TableName) -> DeltaTable:
-        return DeltaTable(self._places.uri(name), storage_options=dict(self._places.options))
+        return DeltaTable(self._places.uri(name), storage_options=self._options())
 
     def _existing(self, name: TableName) -> DeltaTable | None:
         with self._lock:
@@ -157,7 +164,7 @@ class Tables:
             mode="ignore",
             partition_by=[form.partition] if form.partition else None,
             configuration=properties,
-            storage_options=dict(self._places.options),
+            storage_options=self._options(),
         )
         self._keep(name, table)
         return table
