@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from headgate.errors import InvalidParameterValue
+from headgate.errors import InvalidParameterValue, MalformedRequest
 from headgate.providers import capabilities, compatible_stream, failures, usage
 from headgate.providers.capabilities import Capabilities
 from headgate.providers.port import (
@@ -69,12 +69,13 @@ class _Stateful(msgspec.Struct, frozen=True):
     store: Any = None
 
 
-class _Used(msgspec.Struct, frozen=True):
+class _Answered(msgspec.Struct, frozen=True):
     usage: Any = None
+    error: Any = None
 
 
 _stateful = msgspec.json.Decoder(_Stateful)
-_used = msgspec.json.Decoder(_Used)
+_answered = msgspec.json.Decoder(_Answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +116,13 @@ class Compatible:
     def answer(self, target: Target, body: bytes) -> Answer:
         """The vendor's bytes as they are."""
         try:
-            return Answer(body, usage.usage_of(_used.decode(body).usage))
+            said = _answered.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadAnswer(f"{self.label} answered with something that is not a JSON object.") from error
+        # A failed response of the Responses API has its error beside everything else, and is an answer.
+        if said.error and target.task != RESPONSES:
+            raise BadAnswer(f"{self.label} answered with an error: {failures.message_of(body)}")
+        return Answer(body, usage.usage_of(said.usage))
 
     def stream(self, target: Target, include_usage: bool) -> StreamReader:
         if target.task == RESPONSES:
@@ -138,7 +143,7 @@ class Compatible:
         head = chat.read_head(body)
         members = json_members.taken_apart(body)
         if head.extra_params:
-            extra = capabilities.extra_params(orjson.loads(bytes(head.extra_params)), members)
+            extra = capabilities.extra_params(_parsed(head.extra_params), members)
             if "extra_params" in self.ours:
                 members |= {name: orjson.dumps(value) for name, value in extra.items()}
         for name in self.ours:
@@ -150,6 +155,13 @@ class Compatible:
             options = members["stream_options"] if head.stream_options is not None else b"{}"
             members["stream_options"] = json_members.edited(options, {"include_usage": b"true"})
         return json_members.put_together(members)
+
+
+def _parsed(raw: msgspec.Raw) -> Any:
+    try:
+        return orjson.loads(bytes(raw))
+    except orjson.JSONDecodeError as error:
+        raise MalformedRequest(f"The request body is not valid JSON: extra_params: {error}") from error
 
 
 def _refuse_state(body: bytes) -> None:

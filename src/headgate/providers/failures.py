@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from headgate.domain import external_providers
 from headgate.errors import (
     BadRequest,
     DeadlineExceeded,
@@ -22,9 +24,10 @@ from headgate.errors import (
     TooManyRequests,
     Unauthenticated,
 )
-from headgate.providers.port import VendorFailure
+from headgate.providers.port import Target, VendorFailure
 
 _LONGEST_MESSAGE = 1000
+_SHORTEST_SECRET = 6
 _LONGEST_WAIT_S = 24 * 3600.0
 _SHOWN = {401: 401, 403: 403, 404: 404, 408: 504, 409: 409, 429: 429, 500: 500, 501: 500, 504: 504, 524: 504}
 _ERRORS: dict[int, type[HeadgateError]] = {
@@ -52,6 +55,17 @@ def error(failure: VendorFailure) -> HeadgateError:
     """The failure as an error for the client, with `Retry-After` in whole seconds, which is all that clients understand."""
     headers = {} if failure.retry_after_s is None else {"Retry-After": str(max(1, math.ceil(failure.retry_after_s)))}
     return _ERRORS.get(failure.status, TemporarilyUnavailable)(failure.message, headers=headers)
+
+
+def without_secrets(failure: VendorFailure, target: Target) -> VendorFailure:
+    """The same, should the vendor quote what it was sent: secrets of the entity are starred."""
+    rules = external_providers.PROVIDERS.get(target.provider)
+    message = failure.message
+    for name in rules.secrets if rules is not None else ():
+        secret = target.config.get(name, "")
+        if len(secret) >= _SHORTEST_SECRET:
+            message = message.replace(secret, "***")
+    return dataclasses.replace(failure, message=message)
 
 
 def message_of(body: bytes) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from headgate.errors import BadRequest, TemporarilyUnavailable, TooManyRequests
 from headgate.providers import failures
-from headgate.providers.port import VendorFailure
+from headgate.providers.port import CHAT, Target, VendorFailure
 
 DATE = b"Sat, 21 Nov 2026 10:00:00 GMT"
 
@@ -70,3 +70,9 @@ def test_as_which_error(failure: VendorFailure, raised: type, headers: dict[str,
 
 def test_a_redirect_is_not_followed_but_a_failure():
     assert failures.failure("V", 302, {b"location": b"http://169.254.169.254/"}, "").status == 503
+
+
+def test_a_vendor_that_quotes_our_key_is_not_quoted():
+    target = Target("openai", "m", CHAT, {"openai_api_key": "sk-secret", "openai_organization": "org-public"})
+    said = failures.failure("OpenAI", 400, {}, "no sk-secret for org-public")
+    assert failures.without_secrets(said, target).message == "OpenAI answered 400: no *** for org-public"

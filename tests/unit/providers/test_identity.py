@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from tests.unit.wire.json_texts import bodies, pairs
 
 from headgate.errors import HeadgateError, InvalidParameterValue, MalformedRequest
 from headgate.providers import catalogue, compatible
-from headgate.providers.port import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, Request, Target
+from headgate.providers.port import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, BadAnswer, Request, Target
 from headgate.wire import chat
 
 KEY = {"openai_api_key": "sk"}
@@ -133,7 +135,20 @@ def test_extra_parameters_cannot_replace_what_is_there(extra: str):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b" ", b"[]", b"3", b'{"a":}', b'{"a":1}{}', b"{'a':1}", b'{"a":"\x01"}', b"[" * 100_000, b'{"a":' * 100_000],
+    [
+        b"",
+        b" ",
+        b"[]",
+        b"3",
+        b'{"a":}',
+        b'{"a":1}{}',
+        b"{'a':1}",
+        b'{"a":"\x01"}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"extra_params":{"a":"\\ud800"}}',
+        b'{"extra_params":"\xff"}',
+    ],
 )
 def test_what_is_no_object_is_malformed(body: bytes):
     with pytest.raises(MalformedRequest):
@@ -197,3 +212,33 @@ def test_where_it_goes_and_with_what(
     )
     assert out.url == url
     assert dict(out.headers) == {b"content-type": b"application/json", **headers}
+
+
+def test_an_error_that_came_as_a_200_is_no_answer():
+    provider = catalogue.provider("openai", KEY)
+    target = Target("openai", "gpt-x", CHAT, KEY)
+    for body in (b'{"error":{"message":"overloaded"}}', b'{"error":"overloaded"}'):
+        with pytest.raises(BadAnswer, match="overloaded"):
+            provider.answer(target, body)
+    fine = b'{"choices":[],"error":null,"usage":null}'
+    assert provider.answer(target, fine).body is fine
+
+
+def test_ten_thousand_malformed_bodies_are_answers():
+    chance = random.Random(5)
+    whole = b'{"model":"e","stream":false,"messages":[{"role":"user","content":"\\u00e9\\n"}],"extra_params":{"a":[1.5e3,null]},"n":1}'
+    outcomes = {"sent": 0, "refused": 0}
+    for _ in range(10_000):
+        body = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            at = chance.randrange(len(body))
+            body[at : at + chance.randint(0, 3)] = bytes(
+                chance.choice(b'{}[]":,\\u0e\x00\xff 1') for _ in range(chance.randint(0, 3))
+            )
+        try:
+            sent(bytes(body))
+            outcomes["sent"] += 1
+        except HeadgateError as error:
+            assert error.http_status == 400
+            outcomes["refused"] += 1
+    assert outcomes["refused"] > 5000 and outcomes["sent"] > 50
