@@ -29,6 +29,8 @@ class Capabilities:
     json_object: bool = False
     """`response_format` of type `json_object`."""
     n: bool = False
+    streamed_n: bool = True
+    """`n` together with `stream`."""
     logprobs: bool = False
     stop: bool = False
     reasoning: bool = False
@@ -150,6 +152,8 @@ def _asked(body: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
         if field == "n":
             if value != 1:
                 yield "n", "n"
+                if body.get("stream") is True:
+                    yield "n together with stream", "streamed_n"
         elif field == "response_format":
             yield from _response_format(value)
         elif field in _FLAG_OF_FIELD:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headgate.errors import InvalidParameterValue
+from headgate.providers.ai21 import AI21
 from headgate.providers.anthropic.vendor import Anthropic
 from headgate.providers.azure import Azure
 from headgate.providers.bedrock.families import FAMILIES
 from headgate.providers.bedrock.vendor import Bedrock
+from headgate.providers.cohere.vendor import Cohere
 from headgate.providers.custom import Custom
 from headgate.providers.databricks import Databricks
 from headgate.providers.openai import OpenAI
@@ -23,6 +25,8 @@ _VENDORS: tuple[Provider, ...] = (
     Anthropic(),
     *(Bedrock(family) for family in FAMILIES),
     Vertex(),
+    Cohere(),
+    AI21(),
 )
 PROVIDERS = {vendor.name: vendor for vendor in _VENDORS}
 """By the name of the API; `azure-openai` stands for `openai` with an `openai_api_type` of `azure` or `azuread`, `amazon-bedrock/…` for one

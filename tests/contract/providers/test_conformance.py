@@ -112,7 +112,7 @@ def test_what_a_vendor_can_do_comes_back_whole_and_the_rest_is_refused_by_name(r
 def test_a_stream_says_the_same_however_it_is_cut(row: Row, case: Case, asked_for_usage: bool):
     if asked_for_usage:
         case = dataclasses.replace(case, body={**case.body, "stream_options": {"include_usage": True}})
-    if lacks(row, case) or not row.provider.capabilities.streaming:
+    if lacks(row, case) or not row.streams(case.body):
         with pytest.raises(InvalidParameterValue):
             prepare(row, case, stream=True)
         return

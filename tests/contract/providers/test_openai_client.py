@@ -86,7 +86,7 @@ def test_the_client_reads_whole_answers(row: Row, name: str):
 @pytest.mark.parametrize("name", [name for name in READ if name not in ("completion", "embedding")])
 def test_the_client_reads_streams(row: Row, name: str):
     case = CASES[name]
-    if not able(row, name) or not row.provider.capabilities.streaming:
+    if not able(row, name) or not row.streams(case.body):
         return
     speaker = client(row, CHAT, case.scene)
     body = {"model": "the-endpoint", **case.body}

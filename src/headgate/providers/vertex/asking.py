@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from headgate.errors import InvalidParameterValue
@@ -27,6 +28,15 @@ _OWN_TOOLS = frozenset(
 
 _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
 """Tokens of thought for an effort, of models that know no levels, as Google's own OpenAI-compatible route has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A method of a model, and its request."""
+
+    verb: str
+    body: Mapping[str, Any]
+    version: str = "v1"
 
 
 def generation(model: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,31 +10,30 @@ from headgate.errors import InvalidParameterValue
 from headgate.providers import capabilities
 from headgate.providers.port import Answer, BadAnswer
 from headgate.providers.translation import embeddings
+from headgate.providers.vertex.asking import Asked
 from headgate.providers.vertex.refusing import VENDOR
 
 _OF_EACH_TEXT = {"task_type": "task_type", "taskType": "task_type", "title": "title"}
 _OF_ALL = {"auto_truncate": "autoTruncate", "autoTruncate": "autoTruncate"}
 
 
-def request(model: str, body: Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
-    """The API's version, the verb and what to send. `extra_params`: `task_type`, `title`, `auto_truncate`."""
+def request(model: str, body: Mapping[str, Any]) -> Asked:
+    """Which method, and what to send it. `extra_params`: `task_type`, `title`, `auto_truncate`."""
     texts = embeddings.texts(VENDOR, body)
     each, every = _parameters(body)
     if body.get("dimensions") is not None:
         every["outputDimensionality"] = body["dimensions"]
     if not _is_geminis(model):
         asked: dict[str, Any] = {"instances": [{"content": text, **each} for text in texts]}
-        return "v1", "predict", {**asked, "parameters": every} if every else asked
+        return Asked("predict", {**asked, "parameters": every} if every else asked)
     if "task_type" in each:
         each["taskType"] = each.pop("task_type")
     config = {"embedContentConfig": {**each, **every}} if each or every else {}
     asked_each = [{"content": {"role": "user", "parts": [{"text": text}]}, **config} for text in texts]
     # Both are younger than v1.
-    return (
-        ("v1beta1", "embedContent", asked_each[0])
-        if len(texts) == 1
-        else ("v1beta1", "batchEmbedContents", {"requests": asked_each})
-    )
+    if len(texts) == 1:
+        return Asked("embedContent", asked_each[0], "v1beta1")
+    return Asked("batchEmbedContents", {"requests": asked_each}, "v1beta1")
 
 
 def _parameters(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -75,11 +74,9 @@ class Vertex:
             body = {name: value for name, value in body.items() if name != "parallel_tool_calls"}
         capabilities.require(self.capabilities, refusing.VENDOR, body)
         if target.task == EMBEDDINGS:
-            return self._post(target, credential, *embedding.request(target.model, body))
-        asked = asking.generation(target.model, body)
-        return self._post(
-            target, credential, "v1", "streamGenerateContent?alt=sse" if request.stream else "generateContent", asked
-        )
+            return _post(target, credential, embedding.request(target.model, body))
+        verb = "streamGenerateContent?alt=sse" if request.stream else "generateContent"
+        return _post(target, credential, asking.Asked(verb, asking.generation(target.model, body)))
 
     def answer(self, target: Target, body: bytes) -> Answer:
         """Candidates as choices, embeddings as a list."""
@@ -102,20 +99,19 @@ class Vertex:
     def credential(self, body: bytes, now_s: float) -> Credential:
         return service_account.credential(body, now_s)
 
-    def _post(
-        self, target: Target, credential: Credential, version: str, verb: str, asked: Mapping[str, Any]
-    ) -> Outgoing:
-        region = target.config["region"]
-        if not _REGION.fullmatch(region):
-            raise InvalidParameterValue(f"region {region!r} is none: use global, or one such as us-central1.")
-        base = target.config.get("google_cloud_vertex_ai_api_base") or f"https://{_host(region)}"
-        where = f"projects/{quote(target.config['project_id'], safe='')}/locations/{region}"
-        headers = (
-            (b"content-type", b"application/json"),
-            (b"authorization", b"Bearer " + credential.value.encode()),
-        )
-        url = f"{base.rstrip('/')}/{version}/{where}/{_resource(target.model)}:{verb}"
-        return Outgoing("POST", url, headers, orjson.dumps(asked))
+
+def _post(target: Target, credential: Credential, asked: asking.Asked) -> Outgoing:
+    region = target.config["region"]
+    if not _REGION.fullmatch(region):
+        raise InvalidParameterValue(f"region {region!r} is none: use global, or one such as us-central1.")
+    base = target.config.get("google_cloud_vertex_ai_api_base") or f"https://{_host(region)}"
+    where = f"projects/{quote(target.config['project_id'], safe='')}/locations/{region}"
+    headers = (
+        (b"content-type", b"application/json"),
+        (b"authorization", b"Bearer " + credential.value.encode()),
+    )
+    url = f"{base.rstrip('/')}/{asked.version}/{where}/{_resource(target.model)}:{asked.verb}"
+    return Outgoing("POST", url, headers, orjson.dumps(asked.body))
 
 
 def _host(region: str) -> str:

@@ -34,6 +34,11 @@ class Row:
     secrets: tuple[str, ...] = ("sk-secret",)
     """What is in the target's config and may show nowhere."""
 
+    def streams(self, body: Mapping[str, Any]) -> bool:
+        """Whether the vendor can stream the answer to this."""
+        able = self.provider.capabilities
+        return able.streaming and (able.streamed_n or body.get("n", 1) == 1)
+
 
 def rows() -> list[Row]:
     """Those of all modules here."""
