@@ -78,7 +78,10 @@ def _tool(function: tools.Function) -> dict[str, Any]:
 
 
 def _metadata(body: Mapping[str, Any]) -> dict[str, Any]:
-    metadata = dict(body.get("metadata") or {})
+    said = body.get("metadata") or {}
+    if not isinstance(said, Mapping):
+        raise InvalidParameterValue("metadata must be an object.")
+    metadata = dict(said)
     user = body.get("user") or metadata.pop("user_id", None)
     if metadata:
         raise InvalidParameterValue(

@@ -64,7 +64,8 @@ class _Translator:
         thinking = said.get("thinking")
         if isinstance(thinking, Mapping) and thinking.get("type") != "disabled":
             asked["thinking"] = thinking
-        user = (said.get("metadata") or {}).get("user_id")
+        metadata = said.get("metadata")
+        user = metadata.get("user_id") if isinstance(metadata, Mapping) else None
         return {**asked, "user": user} if user else asked
 
     def _messages(self, said: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -96,18 +97,15 @@ class _Translator:
 
     def _tool_result(self, block: Mapping[str, Any], where: str) -> dict[str, Any]:
         content = block.get("content") or ""
+        blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
         if block.get("is_error"):
             # The middle language has no other word for it.
-            content = [
-                {"type": "text", "text": "Error:"},
-                *([{"type": "text", "text": content}] if isinstance(content, str) else content),
-            ]
-        if isinstance(content, list):
-            content = self._content(content, where) if content else ""
+            blocks = [{"type": "text", "text": "Error:"}, *blocks]
+        said = self._content(blocks, where)
         if self._keep_cache_marks and block.get("cache_control"):
-            items = content if isinstance(content, list) else [{"type": "text", "text": content}]
-            content = [*items[:-1], {**items[-1], "cache_control": block["cache_control"]}]
-        return {"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": content}
+            items = said if isinstance(said, list) else [{"type": "text", "text": said}]
+            said = [*items[:-1], {**items[-1], "cache_control": block["cache_control"]}]
+        return {"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": said}
 
     def _assistant(self, content: Any, where: str) -> dict[str, Any]:
         if isinstance(content, str):
@@ -203,7 +201,7 @@ def _output(said: Any) -> dict[str, Any]:
     wanted = said.get("format") if isinstance(said, Mapping) else None
     asked: dict[str, Any] = {}
     if wanted:
-        if wanted.get("type") != "json_schema":
+        if not isinstance(wanted, Mapping) or wanted.get("type") != "json_schema":
             raise InvalidParameterValue("output_config.format.type must be json_schema.")
         schema = {"name": "answer", "schema": wanted.get("schema"), "strict": True}
         asked["response_format"] = {"type": "json_schema", "json_schema": schema}
