@@ -55,6 +55,9 @@ def read_head(body: bytes) -> Head:
 def decoded(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
     """The body by this decoder, its complaints as errors a client can be shown."""
     try:
+        if not body.isascii():
+            # What the decoder skips it does not look at.
+            body.decode()
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         if " - at " not in str(error):

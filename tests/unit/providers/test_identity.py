@@ -148,6 +148,7 @@ def test_extra_parameters_cannot_replace_what_is_there(extra: str):
         b'{"a":' * 100_000,
         b'{"extra_params":{"a":"\\ud800"}}',
         b'{"extra_params":"\xff"}',
+        b'{"messages":"\xff"}',
     ],
 )
 def test_what_is_no_object_is_malformed(body: bytes):
