@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
@@ -253,6 +254,32 @@ def test_readers_keep_their_version_through_compaction_retention_and_vacuum(hous
     assert len(house.read(PAYLOAD)) == 5
     assert len(house.usage()) == 5  # its own retention, a year
     assert house.counted.number(metrics.LOAD_FAILURES, "upkeep").value == 0
+
+
+def test_upkeep_and_loading_go_on_beside_each_other(house: House) -> None:
+    house.put(record("first", at_ms=house.clock.now_ms()), record("old"))
+    house.load()
+    upkeep = Upkeep(house.tables(), house.places.found, house.clock, house.counted)
+    going = threading.Event()
+
+    def keep_up() -> None:
+        while not going.is_set():
+            upkeep.round()
+
+    thread = threading.Thread(target=keep_up)
+    thread.start()
+    loader = house.loader()
+    for number in range(15):
+        house.put(record(f"r{number}", at_ms=house.clock.now_ms()))
+        loader.lap()
+    until(lambda: loader.lap() and not list(house.spool_folder.glob("*.taken")))
+    going.set()
+    thread.join()
+    loader.stop()
+    expected = sorted(["first", *(f"r{number}" for number in range(15))])
+    assert ids(house.read(PAYLOAD)) == sorted([*expected, "old"])
+    assert ids(house.usage()) == expected  # its retention is a year
+    assert house.counted.number(metrics.LOAD_FAILURES, "append").value == 0
 
 
 def test_a_checkpoint_keeps_what_was_loaded(house: House) -> None:

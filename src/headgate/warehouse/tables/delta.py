@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from headgate.settings import WarehouseSettings
 from headgate.warehouse.tables.places import Places, TableName
@@ -25,6 +25,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 OPEN_TABLES = 500
 CHECKPOINT_COMMITS = 50
+ATTEMPTS = 5
 ROW_GROUP = 4000
 """Rows that a reader must take into memory together; bodies may be large."""
 RETRYING = {"max_retries": "3", "retry_timeout": "20s", "timeout": "60s", "connect_timeout": "5s"}
@@ -115,11 +116,13 @@ class Tables:
     @_translated
     def forget_before(self, name: TableName, day: date) -> None:
         """Deletes whole days, this one being the first that stays. Raises TableTrouble."""
-        table = self._opened(name)
-        for column in table.metadata().partition_columns:
-            days = {str(found[column]) for found in table.partitions()}
-            if any(found < day.isoformat() for found in days):
-                table.delete(f"{column} < '{day.isoformat()}'")
+        for attempt in range(ATTEMPTS):
+            try:
+                self._forget(self._opened(name), day)
+                return
+            except CommitFailedError:  # something was added meanwhile
+                if attempt == ATTEMPTS - 1:
+                    raise
 
     @_translated
     def vacuum(self, name: TableName) -> int:
@@ -129,6 +132,12 @@ class Tables:
         gone = table.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=False, full=True)
         table.cleanup_metadata()
         return len(gone)
+
+    def _forget(self, table: DeltaTable, day: date) -> None:
+        for column in table.metadata().partition_columns:
+            days = {str(found[column]) for found in table.partitions()}
+            if any(found < day.isoformat() for found in days):
+                table.delete(f"{column} < '{day.isoformat()}'")
 
     def _options(self) -> dict[str, str]:
         return {**self._places.options, **({} if self._places.local else RETRYING)}
