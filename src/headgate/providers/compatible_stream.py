@@ -160,6 +160,9 @@ class Reader(_Framed):
         if payload == b"[DONE]":
             self.complete = True
             return None
+        if not payload:
+            # Kept alive.
+            return []
         try:
             chunk = _later_chunk.decode(payload) if self.first_content else self._first(payload)
         except _Undecodable:
@@ -186,7 +189,7 @@ class ResponsesReader(_Framed):
     """The Responses API: events of many types, the last of which carries everything. There is no `[DONE]`."""
 
     def _event(self, payload: bytes) -> list[bytes] | None:
-        if payload == b"[DONE]":
+        if payload in (b"", b"[DONE]"):
             return []
         try:
             event = _responses_event.decode(payload)

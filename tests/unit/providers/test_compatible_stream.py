@@ -52,7 +52,7 @@ def test_a_chunk_without_choices_that_is_not_usage_stays():
     assert reader().feed(azure) == [azure]
 
 
-@pytest.mark.parametrize("noise", [b": ping\n\n", b"event: x\n", b"\n", b"id: 7\r\n"])
+@pytest.mark.parametrize("noise", [b": ping\n\n", b"data: \n\n", b"data:\n\n", b"event: x\n", b"\n", b"id: 7\r\n"])
 def test_nothing_but_data_lines_leaves(noise: bytes):
     assert b"".join(reader().feed(noise + chunk())) == chunk()
     assert b"".join(reader().feed(chunk().replace(b"\n\n", b"\r\n\r\n"))) == chunk()
