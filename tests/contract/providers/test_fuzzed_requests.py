@@ -93,6 +93,7 @@ def test_a_chat_request_with_anything_anywhere_is_sent_or_refused(
 @often
 @given(path=st.sampled_from(places(MESSAGES_BODY)), other=OTHER, marks=st.booleans())
 @example(path=("metadata",), other="x", marks=True)
+@example(path=("tool_choice", "type"), other=[], marks=True)
 def test_a_message_with_anything_anywhere_is_translated_or_refused(path: tuple[Any, ...], other: Any, marks: bool):
     try:
         chat = asking.chat_request(orjson.dumps(with_other(MESSAGES_BODY, path, other)), keep_cache_marks=marks)

@@ -189,7 +189,7 @@ def _tool_choice(said: Any) -> dict[str, Any]:
         "none": "none",
         "tool": {"type": "function", "function": {"name": said.get("name")}} if kind == "tool" else None,
     }
-    if kind not in choices:
+    if not isinstance(kind, str) or kind not in choices:
         raise InvalidParameterValue("tool_choice.type must be auto, any, tool or none.")
     one_at_a_time = {"parallel_tool_calls": False} if said.get("disable_parallel_tool_use") else {}
     return {"tool_choice": choices[kind], **one_at_a_time}
