@@ -210,7 +210,11 @@ class Loader:
         parts = self._parts
         if places.SERVED_ENTITIES in self._in_backoff():
             return
-        found = tuple(parts.entities())
+        try:
+            found = tuple(parts.entities())
+        except Exception as error:  # noqa: BLE001 - whoever knows them may be away; requests are loaded all the same
+            self._back_off(places.SERVED_ENTITIES, error)
+            return
         known: Mapping[tuple[str, int], ServedEntityRecord] = {
             (item.served_entity_id, item.endpoint_config_version): item for item in self._entities or ()
         }

@@ -335,3 +335,13 @@ def test_served_entities_are_rows_that_follow_what_there_is(house: House) -> Non
     assert rows["s2"]["custom_model_config"]["max_concurrency"] == 4
     assert rows["s2"]["external_model_config"] is None
     assert version == 1  # made and filled; the second lap had nothing new
+
+
+def test_requests_are_loaded_although_nobody_can_tell_the_entities(house: House) -> None:
+    def away() -> tuple[ServedEntityRecord, ...]:
+        raise ConnectionError("the database is away")
+
+    house.put(record("r1"))
+    house.load(entities=away)
+    assert ids(house.usage()) == ["r1"]
+    assert house.read(places.SERVED_ENTITIES) == []
