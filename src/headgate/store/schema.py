@@ -12,6 +12,7 @@ from headgate.store import (
     grant_tables,
     identity_tables,
     oauth_tables,
+    quota_tables,
     registry_tables,
     secret_tables,
     tables,
@@ -20,7 +21,10 @@ from headgate.store import (
 from headgate.store.database import Database
 
 # Importing them adds their tables to the one metadata.
-EVERY = (tables, registry_tables, identity_tables, oauth_tables, grant_tables, secret_tables, audit_tables, tracking_tables)
+EVERY = (
+    tables, registry_tables, identity_tables, oauth_tables, grant_tables, secret_tables, audit_tables, tracking_tables,
+    quota_tables,
+)  # fmt: skip
 metadata = tables.metadata
 
 FOLDER = Path(__file__).parent / "migrations"
