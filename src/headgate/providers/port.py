@@ -117,7 +117,7 @@ class StreamReader(Protocol):
     failure: VendorFailure | None
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The events that are whole now. Never raises for what a vendor sends: garbage becomes `failure`."""
+        """The events that are whole now; one piece may hold several. Never raises for what a vendor sends: garbage becomes `failure`."""
         ...
 
     def end(self) -> list[bytes]:

@@ -15,7 +15,7 @@ from tests.fakes.vendor import dialects
 from tests.fakes.vendor.scene import Scene, heard
 from tests.fakes.vendor.server import FakeVendor
 
-from headgate.providers.port import CHAT, RESPONSES, Request
+from headgate.providers.port import CHAT, RESPONSES, Request, Target
 
 NOW_S = 1_760_000_000.0
 READ = ("text", "unicode", "tools", "parallel tools", "reasoning", "n", "logprobs", "cached", "too long", "filtered", "completion", "embedding")  # fmt: skip
@@ -139,8 +139,10 @@ def test_the_client_speaks_to_the_fake_vendor_over_http():
     assert asyncio.run(play()) == ("Hello, wide world.",) * 3 + ([0.5, -0.25, 0.125],)
 
 
-def test_responses_pass_through_whole_and_streamed():
-    row = next(row for row in rows() if row.name == "openai")
+@pytest.mark.parametrize(
+    "row", [row for row in rows() if RESPONSES in row.provider.capabilities.tasks], ids=lambda row: row.name
+)
+def test_responses_pass_through_whole_and_streamed(row: Row):
     speaker = client(row, RESPONSES, Scene())
     assert speaker.responses.create(model="e", input="Hi").output_text == "Hello, wide world."
     events = list(speaker.responses.create(model="e", input="Hi", stream=True))
@@ -148,3 +150,40 @@ def test_responses_pass_through_whole_and_streamed():
     assert (
         "".join(event.delta for event in events if event.type == "response.output_text.delta") == "Hello, wide world."
     )
+
+
+RECORDED = {
+    "Azure, with filter results": [
+        b'{"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[{"prompt_index":0,"content_filter_results":{}}]}',
+        b'{"choices":[{"content_filter_results":{},"delta":{"content":"","refusal":null,"role":"assistant"},"finish_reason":null,"index":0,"logprobs":null}],"created":1,"id":"c","model":"m","object":"chat.completion.chunk","usage":null}',
+        b'{"choices":[{"content_filter_results":{"hate":{"filtered":false,"severity":"safe"}},"delta":{"content":"Hi"},"finish_reason":"stop","index":0,"logprobs":null}],"created":1,"id":"c","model":"m","object":"chat.completion.chunk","usage":null}',
+        b'{"choices":[],"created":1,"id":"c","model":"m","object":"chat.completion.chunk","usage":{"completion_tokens":1,"prompt_tokens":3,"total_tokens":4}}',
+    ],
+    "a server that thinks aloud": [
+        b'{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":null,"reasoning_content":"Hm"},"finish_reason":null}]}',
+        b'{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"Hi","reasoning_content":null},"finish_reason":null}]}',
+        b'{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":""},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4,"prompt_cache_hit_tokens":0}}',
+    ],
+    "Databricks, usage everywhere": [
+        b'{"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"H"},"finish_reason":null}],"usage":{"prompt_tokens":3,"completion_tokens":0,"total_tokens":3},"object":"chat.completion.chunk","id":"c","created":1}',
+        b'{"model":"m","choices":[{"index":0,"delta":{"role":null,"content":"i"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4},"object":"chat.completion.chunk","id":"c","created":1}',
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("framing", [b"data: %b\n\n", b": keep-alive\n\ndata: %b\r\n\r\n", b"data:%b\n\n"])
+@pytest.mark.parametrize("recorded", RECORDED)
+def test_the_client_reads_what_servers_of_this_dialect_really_send(recorded: str, framing: bytes):
+    reader = next(row for row in rows() if row.name == "openai").provider.stream(Target("openai", "m", CHAT, {}), False)
+    came = b"".join(framing % payload for payload in [*RECORDED[recorded], b"[DONE]"])
+    events = b"".join([*reader.feed(came[:100]), *reader.feed(came[100:]), *reader.end()])
+    assert reader.complete and reader.usage is not None and reader.usage.total_tokens == 4
+    assert b": keep" not in events and b"\r" not in events
+    http = httpx.Client(
+        transport=httpx.MockTransport(
+            lambda _: httpx.Response(200, content=events, headers={"content-type": "text/event-stream"})
+        )
+    )
+    speaker = openai.OpenAI(api_key="x", base_url="http://h", http_client=http, max_retries=0)
+    chunks = list(speaker.chat.completions.create(model="e", messages=[], stream=True))
+    assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == "Hi"
