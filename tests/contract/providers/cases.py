@@ -99,7 +99,7 @@ CASES: dict[str, Case] = {
     ),
     "structured output": Case(
         _asks(response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": _SCHEMA, "strict": True}}),
-        Scene((Said('{"a": 1}'),)),
+        Scene((Said('{"a":1}'),)),
         ("structured_output",),
     ),
     "json": Case(_asks(response_format={"type": "json_object"}), Scene((Said('{"a": 1}'),)), ("json_object",)),

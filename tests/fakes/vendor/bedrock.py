@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ import orjson
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from tests.fakes.vendor.event_stream import message
-from tests.fakes.vendor.scene import Heard, Reply, Said, Scene, parts
+from tests.fakes.vendor.scene import Heard, Reply, Said, Scene, ToolCall, parts
 
 ACCESS_KEY, SECRET_KEY = "AKIAIOSFODNN7EXAMPLE", "sk-secret"
 _ROUTE = re.compile(r"/model/([^/]+)/(converse|converse-stream|invoke)$")
@@ -46,6 +47,7 @@ class Bedrock:
         problem = complaint(heard.json, model)
         if problem:
             return self.refusal(400, problem)
+        scene = _through_the_tool(heard.json, scene)
         if verb == "converse":
             return _json(whole(scene))
         return Reply(tuple(events(scene)), headers={"content-type": "application/vnd.amazon.eventstream"})
@@ -106,6 +108,16 @@ def complaint(body: Mapping[str, Any], model: str) -> str:
     if "toolConfig" not in body and any("toolUse" in block for said in body["messages"] for block in said["content"]):
         return "The toolConfig field must be defined when using toolUse and toolResult content blocks."
     return ""
+
+
+def _through_the_tool(body: Mapping[str, Any], scene: Scene) -> Scene:
+    """A model that must call one tool says what it has to say by calling it."""
+    forced = ((body.get("toolConfig") or {}).get("toolChoice") or {}).get("tool")
+    said = scene.choices[0]
+    if forced is None or said.tool_calls:
+        return scene
+    call = ToolCall("tooluse_1", forced["name"], said.text)
+    return dataclasses.replace(scene, choices=(Said(tool_calls=(call,), finish="tool_calls"),))
 
 
 def whole(scene: Scene) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import orjson
 
 from headgate.domain.usage import Usage
 from headgate.providers.bedrock import event_stream
+from headgate.providers.bedrock.families import ANSWER_TOOL
 from headgate.providers.port import CHAT, Answer, BadAnswer
 from headgate.providers.translation import middle
 
@@ -36,9 +37,11 @@ def completion(said: Mapping[str, Any], head: middle.Head) -> Answer:
         content = said["output"]["message"]["content"]
         items = [item for block in content if (item := _item(block)) is not None]
         uses = [block["toolUse"] for block in content if "toolUse" in block]
-        calls = [middle.tool_call(use["toolUseId"], use["name"], use["input"]) for use in uses]
+        calls = [
+            middle.tool_call(use["toolUseId"], use["name"], use["input"]) for use in uses if use["name"] != ANSWER_TOOL
+        ]
         used = usage(said["usage"])
-        finish = FINISH.get(said["stopReason"], "stop")
+        finish = _finish(said["stopReason"], bool(uses) and not calls)
     except (KeyError, TypeError, AttributeError) as error:
         raise BadAnswer(f"{VENDOR} answered something other than a message.") from error
     if head.task == CHAT:
@@ -47,7 +50,14 @@ def completion(said: Mapping[str, Any], head: middle.Head) -> Answer:
     return Answer(head.complete({"text": text, "finish_reason": finish}, used), used)
 
 
+def _finish(reason: str, is_structured: bool) -> str:
+    """The call that is the answer is no call to the client."""
+    return "stop" if is_structured and reason == "tool_use" else FINISH.get(reason, "stop")
+
+
 def _item(block: Mapping[str, Any]) -> dict[str, Any] | None:
+    if "toolUse" in block and block["toolUse"]["name"] == ANSWER_TOOL:
+        return {"type": "text", "text": orjson.dumps(block["toolUse"]["input"]).decode()}
     if "text" in block:
         return {"type": "text", "text": block["text"]}
     if "reasoningContent" in block:
@@ -72,13 +82,15 @@ def usage(said: Mapping[str, Any]) -> Usage:
 class Reader(middle.Stream):
     """Converse's binary events as chunks. See `port.StreamReader`."""
 
-    __slots__ = ("_decoder", "_handlers", "_silent_call", "_stopped")
+    __slots__ = ("_decoder", "_handlers", "_is_structured", "_silent_call", "_stopped")
 
     def __init__(self, head: middle.Head, include_usage: bool) -> None:
         super().__init__(VENDOR, head, include_usage)
         self._decoder = event_stream.Decoder()
         self._silent_call = False
         """Whether a call of a tool has begun and no arguments of it have come."""
+        self._is_structured = False
+        """Whether the open call of a tool is the answer."""
         self._stopped = False
         self._handlers: dict[str, Callable[[Mapping[str, Any]], list[bytes]]] = {
             "messageStart": lambda _: [self._head.chunk({"role": "assistant", "content": ""})],
@@ -126,6 +138,9 @@ class Reader(middle.Stream):
         use = said["start"].get("toolUse")
         if use is None:
             return []
+        self._is_structured = use["name"] == ANSWER_TOOL
+        if self._is_structured:
+            return []
         self._silent_call = True
         return [self._call_begins(use["toolUseId"], use["name"])]
 
@@ -136,7 +151,9 @@ class Reader(middle.Stream):
         if "toolUse" in delta:
             piece = delta["toolUse"]["input"]
             self._silent_call = self._silent_call and not piece
-            return [self._call_goes_on(piece)] if piece else []
+            if not piece:
+                return []
+            return [self._content({"content": piece}) if self._is_structured else self._call_goes_on(piece)]
         if "citation" in delta:
             return [self._content({"content": [{"type": "text", "text": "", "citations": [delta["citation"]]}]})]
         thought = delta.get("reasoningContent")
@@ -157,7 +174,7 @@ class Reader(middle.Stream):
 
     def _message_ends(self, said: Mapping[str, Any]) -> list[bytes]:
         self._stopped = True
-        return [self._head.chunk({}, FINISH.get(said["stopReason"], "stop"))]
+        return [self._head.chunk({}, _finish(said["stopReason"], self._is_structured))]
 
     def _metadata(self, said: Mapping[str, Any]) -> list[bytes]:
         """The last event; before the model stopped it is none."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from headgate.errors import InvalidParameterValue
 from headgate.providers.bedrock import blocks
-from headgate.providers.bedrock.families import Family
+from headgate.providers.bedrock.families import ANSWER_TOOL, Family
 from headgate.providers.translation import middle, tools, turns
 
 _OWN = frozenset(
@@ -135,12 +135,27 @@ def _output(family: Family, body: Mapping[str, Any]) -> dict[str, Any]:
                 f"Anthropic's models do not support reasoning_effort {effort!r}: use none, low, medium, high, xhigh or max."
             )
         said["effort"] = effort
-    if (schema := tools.json_schema(body.get("response_format"))) is not None:
-        said["textFormat"] = {
-            "type": "json_schema",
-            "structure": {"jsonSchema": {"name": schema.name, "schema": tools.json_text(schema.schema)}},
-        }
-    return {"outputConfig": said} if said else {}
+    schema = tools.json_schema(body.get("response_format"))
+    if schema is None:
+        return {"outputConfig": said} if said else {}
+    if family.answers_through_a_tool:
+        return _answer_tool(schema, body)
+    structure = {"jsonSchema": {"name": schema.name, "schema": tools.json_text(schema.schema)}}
+    return {"outputConfig": {**said, "textFormat": {"type": "json_schema", "structure": structure}}}
+
+
+def _answer_tool(schema: tools.Schema, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The only tool there is, which the model must call: its arguments are the answer."""
+    if body.get("tools"):
+        raise InvalidParameterValue("Amazon's models do not support response_format json_schema together with tools.")
+    if schema.schema.get("type") != "object":
+        raise InvalidParameterValue("response_format.json_schema.schema must be of type object for Amazon's models.")
+    spec = {
+        "name": ANSWER_TOOL,
+        "description": f"Takes the answer: {schema.name}.",
+        "inputSchema": {"json": schema.schema},
+    }
+    return {"toolConfig": {"tools": [{"toolSpec": spec}], "toolChoice": {"tool": {"name": ANSWER_TOOL}}}}
 
 
 def _labels(body: Mapping[str, Any]) -> dict[str, Any]:

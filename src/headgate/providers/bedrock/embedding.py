@@ -13,7 +13,7 @@ from headgate.providers.bedrock.families import Family
 from headgate.providers.port import Answer, BadAnswer
 from headgate.providers.translation import middle
 
-_GOVERNED = frozenset({"inputText", "texts", "images", "inputs"})
+_GOVERNED = frozenset({"inputText", "texts", "images", "inputs", "embedding_types", "embeddingTypes"})
 
 
 def request(family: Family, model: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,10 +41,8 @@ def request(family: Family, model: str, body: Mapping[str, Any]) -> dict[str, An
 
 
 def _titan(model: str, texts: list[str], dimensions: Any) -> dict[str, Any]:
-    if "titan-embed" not in model:
-        raise InvalidParameterValue(
-            f"Of Amazon's embedding models those named titan-embed are supported, {model!r} is not."
-        )
+    if "nova" in model:
+        raise InvalidParameterValue(f"Of Amazon's embedding models Titan's are supported, {model!r} is not.")
     if len(texts) > 1:
         raise InvalidParameterValue("Amazon's Titan embeds one text per request: send each input alone.")
     return {"inputText": texts[0], **({"dimensions": dimensions} if dimensions else {})}

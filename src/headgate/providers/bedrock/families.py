@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from headgate.providers.capabilities import Capabilities
 from headgate.providers.port import CHAT, COMPLETIONS, EMBEDDINGS
 
+ANSWER_TOOL = "structured_answer"
+"""The tool whose call is the answer."""
+
 _TALKS = frozenset({CHAT, COMPLETIONS})
 
 
@@ -18,6 +21,8 @@ class Family:
     name: str
     capabilities: Capabilities
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    answers_through_a_tool: bool = False
+    """Whether a structured answer is had by making the model call a tool that takes it."""
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -48,6 +53,7 @@ FAMILIES: Mapping[str, Family] = {
                 tool_choice=True,
                 images=True,
                 files=True,
+                structured_output=True,
                 stop=True,
                 reasoning=True,
                 top_k=True,
@@ -55,6 +61,7 @@ FAMILIES: Mapping[str, Family] = {
                 cache_control=True,
             ),
             {"top_k": ("inferenceConfig", "topK")},
+            answers_through_a_tool=True,
         ),
         Family(
             "cohere",
