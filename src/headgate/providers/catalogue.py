@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from headgate.domain import external_providers
 from headgate.errors import InvalidParameterValue
 from headgate.providers.ai21 import AI21
 from headgate.providers.anthropic.vendor import Anthropic
@@ -32,12 +33,6 @@ PROVIDERS = {vendor.name: vendor for vendor in _VENDORS}
 """By the name of the API; `azure-openai` stands for `openai` with an `openai_api_type` of `azure` or `azuread`, `amazon-bedrock/…` for one
 `bedrock_provider`."""
 
-RETIRED = {
-    "palm": "Google has shut the PaLM API down: use provider google-cloud-vertex-ai with a Gemini model "
-    "(project_id, region and a service account's private_key)."
-}
-"""Names the API still knows, of vendors that answer no more, with what to do instead."""
-
 AZURE_TYPES = ("azure", "azuread")
 
 
@@ -47,9 +42,8 @@ def provider(name: str, config: Mapping[str, str]) -> Provider:
         name = "azure-openai"
     if name == "amazon-bedrock":
         name = f"amazon-bedrock/{config.get('bedrock_provider', '').lower()}"
-    if name in RETIRED:
-        raise InvalidParameterValue(f"provider {name!r} is not supported. {RETIRED[name]}")
     found = PROVIDERS.get(name)
     if found is None:
+        external_providers.rules(name)  # which says of one that is gone what to use instead
         raise InvalidParameterValue(f"provider {name!r} is unknown; use one of {', '.join(sorted(PROVIDERS))}.")
     return found

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from tests.fakes.vendor.ai21 import AI21
 from tests.fakes.vendor.anthropic import Anthropic
 from tests.fakes.vendor.bedrock import Bedrock
+from tests.fakes.vendor.cohere import Cohere
 from tests.fakes.vendor.entra import Entra
 from tests.fakes.vendor.openai import OpenAI
 from tests.fakes.vendor.scene import Dialect, Heard, Reply, Scene
+from tests.fakes.vendor.vertex import Vertex
 
 DATABRICKS_EXTRAS = frozenset({"extra_params", "usage_context", "client_request_id", "top_k"})
 
@@ -34,6 +37,9 @@ def all_of_them() -> list[Dialect]:
         Entra(),
         Anthropic(),
         Bedrock(),
+        Vertex(),
+        Cohere(),
+        AI21(),
         _UnderPath("/entra/openai/", OpenAI("azure-openai")),
         _UnderPath("/openai/", OpenAI("azure-openai", "api-key")),
         _UnderPath("/serving-endpoints/", OpenAI("databricks", also_knows=DATABRICKS_EXTRAS, usage_everywhere=True)),
