@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -40,7 +41,7 @@ class Vertex:
         if heard.headers.get("authorization") != f"Bearer {TOKEN}":
             return self.refusal(401, "Request had invalid authentication credentials.")
         verb = heard.route.rpartition(":")[2]
-        body = heard.json
+        body = camel(heard.json)
         try:
             if verb in ("predict", "embedContent", "batchEmbedContents"):
                 return _json(_embedded(verb, body, scene))
@@ -89,6 +90,13 @@ class GoogleTokens:
 
     def refusal(self, status: int, message: str) -> Reply:
         return Reply((orjson.dumps({"error": "invalid_grant", "error_description": message}),), status)
+
+
+def camel(value: Any) -> Any:
+    """With names in one spelling: Google takes both, and its SDK sends both."""
+    if isinstance(value, dict):
+        return {re.sub("_([a-z])", lambda found: found[1].upper(), name): camel(inner) for name, inner in value.items()}
+    return [camel(inner) for inner in value] if isinstance(value, list) else value
 
 
 def check(body: Mapping[str, Any]) -> None:
@@ -215,7 +223,7 @@ def _embedded(verb: str, body: Mapping[str, Any], scene: Scene) -> dict[str, Any
         counts = [used - used // len(found) * (len(found) - 1), *([used // len(found)] * (len(found) - 1))]
         predictions = []
         for instance, vector, count in zip(body["instances"], found, counts, strict=True):
-            _known(instance, {"content", "task_type", "title"})
+            _known(instance, {"content", "taskType", "title"})
             statistics = {"token_count": count, "truncated": False}
             predictions.append({"embeddings": {"values": list(vector), "statistics": statistics}})
         return {"predictions": predictions, "metadata": {"billableCharacterCount": 9}}
