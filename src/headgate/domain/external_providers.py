@@ -172,7 +172,13 @@ PROVIDERS: dict[str, Rules] = {
         urls=("openai_api_base",),
         more=_openai,
     ),
-    "anthropic": Rules("anthropic_config", secrets=("anthropic_api_key",), required=("anthropic_api_key",)),
+    "anthropic": Rules(
+        "anthropic_config",
+        plain=("anthropic_api_base",),  # ours, not in Databricks' API: a proxy, or a server that speaks Anthropic's dialect
+        secrets=("anthropic_api_key",),
+        required=("anthropic_api_key",),
+        urls=("anthropic_api_base",),
+    ),
     "cohere": Rules(
         "cohere_config",
         plain=("cohere_api_base",),
@@ -182,9 +188,16 @@ PROVIDERS: dict[str, Rules] = {
     ),
     "amazon-bedrock": Rules(
         "amazon_bedrock_config",
-        plain=("aws_region", "bedrock_provider", "instance_profile_arn", "uc_service_credential_name"),
+        plain=(
+            "aws_region",
+            "bedrock_provider",
+            "instance_profile_arn",
+            "uc_service_credential_name",
+            "aws_endpoint_url",  # ours, not in Databricks' API: a private endpoint (AWS PrivateLink)
+        ),
         secrets=("aws_access_key_id", "aws_secret_access_key"),
         required=("aws_region", "bedrock_provider"),
+        urls=("aws_endpoint_url",),
         label_like=("aws_region",),
         more=_bedrock,
     ),
