@@ -13,7 +13,7 @@ from tests.fakes.s3_server import S3Server, s3_server
 
 from headgate.settings import Settings
 from headgate.warehouse.sql.running import Queries
-from headgate.warehouse.sql.translating import Statement
+from headgate.warehouse.sql.statement import Statement
 from headgate.warehouse.tables import delta, places
 
 

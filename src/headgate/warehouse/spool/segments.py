@@ -23,11 +23,12 @@ _LOADER_LOCK = "loader.lock"
 class OpenSegment:
     """A file that this process appends to. Not thread-safe."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises OSError."""
+    def __init__(self, folder: Path, *, synced: bool = False) -> None:
+        """`synced`: its name survives a power cut. Raises OSError."""
         self.size_bytes = 0
         self._path, self._file = _locked_new(folder)
-        _sync_folder(folder)
+        if synced:
+            _sync_folder(folder)
 
     def append(self, pieces: list[bytes]) -> None:
         """All of them or, with OSError, nothing."""
@@ -117,7 +118,7 @@ class Inbox:
     def _take_from_the_dead(self) -> None:
         for path in self._folder.glob("*.open"):
             with contextlib.suppress(FileNotFoundError, BlockingIOError):
-                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                file = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # NFS locks only what may be written
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     if os.fstat(file).st_size:

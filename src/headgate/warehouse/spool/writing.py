@@ -172,11 +172,12 @@ class Spool:
     def _append(self, pieces: list[bytes]) -> None:
         if not pieces:
             return
+        synced = self._settings.durability == "synced"
         if self._segment is None:
-            self._segment = segments.OpenSegment(self._folder)
+            self._segment = segments.OpenSegment(self._folder, synced=synced)
             self._opened_at_s = self._clock.monotonic_s()
         self._segment.append(pieces)
-        if self._settings.durability == "synced":
+        if synced:
             self._segment.sync()
 
     def _note_failure(self, error: Exception) -> None:

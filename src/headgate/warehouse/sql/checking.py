@@ -56,6 +56,8 @@ def _check_node(node: dict[str, Any], tables: Collection[str]) -> None:
         raise Refused(f"{role} expression")
     if role is None and kind not in _PLACES and kind not in _MODIFIERS and not kind.endswith("_TYPE_INFO"):
         raise Refused(kind)
+    if len((node.get("qualified_name") or {}).get("path", ())) > 1:
+        raise Refused(".".join(map(str, node["qualified_name"]["path"])))
     if role is None and kind == "BASE_TABLE":
         if node.get("schema_name") or node.get("catalog_name") or str(node.get("table_name")).lower() not in tables:
             raise Refused(f"the table {node.get('table_name')}")

@@ -10,7 +10,7 @@ class StatementError(BadRequest):
 
     def __init__(self, condition: str, sql_state: str, said: str) -> None:
         super().__init__(f"[{condition}] {said} SQLSTATE: {sql_state}")
-        self.condition, self.sql_state = condition, sql_state
+        self.condition, self.sql_state, self.said = condition, sql_state, said
 
 
 def syntax(said: str) -> StatementError:

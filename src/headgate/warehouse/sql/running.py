@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,14 +12,16 @@ from typing import Any
 
 import orjson
 
-from headgate import clock, errors
+from headgate import clock
 from headgate.settings import WarehouseSettings
-from headgate.warehouse.sql import problems, translating
+from headgate.warehouse.sql import problems
 from headgate.warehouse.sql.results import Result
-from headgate.warehouse.sql.translating import Statement, Translated
+from headgate.warehouse.sql.statement import Statement
 from headgate.warehouse.tables.places import Places, TableName
 
 THREADS = 2
+MOST_TABLES = 100
+"""In one query."""
 _START_S = 20.0
 """A process may take so long to begin before the query's time runs."""
 _PROGRAM = "headgate.warehouse.sql.child"
@@ -48,9 +51,8 @@ class Queries:
 
         Raises StatementError. When it is cancelled, the query's process is gone before it returns.
         """
-        translated = await asyncio.to_thread(translating.translate, statement, readable)
         async with self._free:
-            return await self._run(translated, bounds)
+            return await self._run(statement, readable, bounds)
 
     def exists(self, name: TableName) -> bool:
         """Whether there is such a table. Blocks: asks the storage."""
@@ -58,13 +60,12 @@ class Queries:
 
         return bool(DeltaTable.is_deltatable(self._places.uri(name), storage_options=dict(self._places.options)))
 
-    async def _run(self, translated: Translated, bounds: Bounds) -> Result:
+    async def _run(self, statement: Statement, readable: Callable[[TableName], bool], bounds: Bounds) -> Result:
         most = self._settings
         seconds = min(bounds.seconds or most.query_s, most.query_s)
         result_bytes = min(bounds.result_bytes or most.query_result_bytes, most.query_result_bytes)
         asked = {
-            "sql": translated.text,
-            "tables": [{"alias": alias, "uri": self._places.uri(name)} for alias, name in translated.tables.items()],
+            "statement": statement,
             "options": dict(self._places.options),
             "memory_bytes": most.query_memory_bytes,
             "seconds": seconds,
@@ -73,15 +74,31 @@ class Queries:
             "result_bytes": result_bytes,
         }
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-c", _start(), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=_ENVIRONMENT
+            sys.executable, "-I", "-c", _start(), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            env=_ENVIRONMENT, limit=6 * result_bytes + _ANSWER_BYTES,
         )  # fmt: skip
         try:
-            said = await clock.within(seconds + _START_S, _exchange(process, asked, 4 * result_bytes + _ANSWER_BYTES))
+            said = await clock.within(seconds + _START_S, self._talk(process, asked, readable))
         except asyncio.TimeoutError:
             raise problems.too_slow(seconds) from None
         finally:
             await _end(process)
-        return _told(said, self._settings, seconds)
+        return _result(said, self._settings, seconds)
+
+    async def _talk(
+        self, process: asyncio.subprocess.Process, asked: dict[str, Any], readable: Callable[[TableName], bool]
+    ) -> dict[str, Any]:
+        """Says what is asked and where tables lie; hears the answer."""
+        await _say(process, asked)
+        for _ in range(MOST_TABLES):
+            told = await _heard(process)
+            if "table" not in told:
+                status = await process.wait()
+                return told or {"too_slow": status in (-signal.SIGALRM, -signal.SIGXCPU)}
+            name = TableName(*told["table"])
+            allowed = await asyncio.to_thread(readable, name)
+            await _say(process, {"uri": self._places.uri(name) if allowed else None})
+        raise problems.syntax(f"The statement names more than {MOST_TABLES} tables.")
 
 
 def _start() -> str:
@@ -97,18 +114,21 @@ _ENVIRONMENT: dict[str, str] = {
 """Nothing of ours, which may hold secrets; a library that wants a home finds none."""
 
 
-async def _exchange(process: asyncio.subprocess.Process, asked: dict[str, Any], most_bytes: int) -> bytes:
-    assert process.stdin is not None and process.stdout is not None
+async def _say(process: asyncio.subprocess.Process, told: dict[str, Any]) -> None:
+    assert process.stdin is not None
     with contextlib.suppress(ConnectionError):
-        process.stdin.write(orjson.dumps(asked) + b"\n")
+        process.stdin.write(orjson.dumps(told) + b"\n")
         await process.stdin.drain()
-    said = bytearray()
-    while chunk := await process.stdout.read(1 << 16):
-        said += chunk
-        if len(said) > most_bytes:
-            raise problems.failed("The result is too large.")
-    await process.wait()
-    return bytes(said)
+
+
+async def _heard(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    assert process.stdout is not None
+    try:
+        line = await process.stdout.readline()
+    except ValueError:
+        raise problems.failed("The result is too large.") from None
+    told: dict[str, Any] = orjson.loads(line) if line else {}
+    return told
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -118,18 +138,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-def _told(said: bytes, settings: WarehouseSettings, seconds: float) -> Result:
-    if not said:  # killed for its memory, or for its processor time
-        raise problems.failed(f"The query was ended: it needs too much memory, or more than {seconds:g} s.")
-    answer = orjson.loads(said)
-    if "refused" in answer:
-        raise problems.not_allowed(answer["refused"])
-    if "too_slow" in answer:
+def _result(answer: dict[str, Any], settings: WarehouseSettings, seconds: float) -> Result:
+    if "error" in answer:
+        raise problems.StatementError(*answer["error"])
+    if answer.get("too_slow"):
         raise problems.too_slow(seconds)
-    if "out_of_memory" in answer:
+    if "too_slow" in answer or "out_of_memory" in answer:  # or it was ended without a word
         raise problems.too_large(settings.query_memory_bytes)
     if "failed" in answer:
         raise problems.failed(answer["failed"])
-    if "rows" not in answer:
-        raise errors.InternalError("The query's process said nothing that is known.")
     return Result(answer["columns"], answer["rows"], answer["truncated"])

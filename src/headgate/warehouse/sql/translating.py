@@ -1,4 +1,4 @@
-"""Databricks' SQL into DuckDB's: one query, its tables replaced by names of ours, its parameters by values. Pure.
+"""Databricks' SQL into DuckDB's: one query, its tables replaced by names of ours, its parameters by values. Pure; asked by `child`.
 
 What this lets through is looked at once more, as DuckDB reads it, where it runs (`checking`).
 """
@@ -15,6 +15,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from headgate.warehouse.sql import problems
+from headgate.warehouse.sql.statement import Parameter, Statement
 from headgate.warehouse.tables import places
 from headgate.warehouse.tables.places import TableName
 
@@ -25,26 +26,6 @@ _TYPE = re.compile(
     r"|DECIMAL(?:\(\d{1,2}(?:,\s*\d{1,2})?\))?)",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """The value of `:name`. No value: NULL."""
-
-    name: str
-    value: str | None = None
-    type: str = "STRING"
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """What a client asks."""
-
-    text: str
-    parameters: Sequence[Parameter] = ()
-    catalog: str = "main"
-    schema: str = "default"
-    """Of tables that are named without."""
 
 
 @dataclass(frozen=True, slots=True)
