@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from headgate.language_settings import GuardrailSettings
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -299,6 +301,7 @@ class Settings:
     login: LoginSettings = field(default_factory=LoginSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
+    guardrails: GuardrailSettings = field(default_factory=GuardrailSettings)
     providers: ProviderSettings = field(default_factory=ProviderSettings)
 
     def resolved(self) -> Settings:
