@@ -21,6 +21,8 @@ class Capabilities:
     """`required` and a function by name, beside `auto` and `none`."""
     parallel_tools: bool = False
     """`parallel_tool_calls` can be said, either way."""
+    functions: bool = False
+    """`functions` and `function_call`, which `tools` replaced."""
     images: bool = False
     audio: bool = False
     files: bool = False
@@ -73,7 +75,7 @@ ALWAYS = frozenset(
 """Fields each adapter answers for itself."""
 
 _FLAG_OF_FIELD = {
-    "tools": "tools", "functions": "tools", "function_call": "tools", "tool_choice": "tools", "parallel_tool_calls": "parallel_tools",
+    "tools": "tools", "functions": "functions", "function_call": "functions", "tool_choice": "tools", "parallel_tool_calls": "parallel_tools",
     "logprobs": "logprobs", "top_logprobs": "logprobs", "stop": "stop", "reasoning_effort": "reasoning", "thinking": "reasoning",
     "seed": "seed", "frequency_penalty": "penalties", "presence_penalty": "penalties", "temperature": "temperature", "top_p": "top_p",
     "top_k": "top_k", "logit_bias": "logit_bias", "dimensions": "dimensions",

@@ -38,6 +38,7 @@ EVERYTHING = Capabilities(
     tools=True,
     tool_choice=True,
     parallel_tools=True,
+    functions=True,
     images=True,
     audio=True,
     files=True,

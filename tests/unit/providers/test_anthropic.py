@@ -196,6 +196,10 @@ def test_effort_and_structure_and_the_vendors_own_parameters_meet():
     assert "json_object" in refusal(response_format={"type": "json_object"})
 
 
+def test_the_older_form_of_tools_is_refused():
+    assert "functions" in refusal(functions=[{"name": "look"}]) and "function_call" in refusal(function_call="auto")
+
+
 def test_betas_are_a_header_and_the_system_prompt_is_no_extra_parameter():
     sent = prepared(extra_params={"anthropic_beta": ["a-1", "b-2"]})
     assert dict(sent.headers)[b"anthropic-beta"] == b"a-1,b-2" and b"anthropic_beta" not in sent.body
@@ -275,6 +279,31 @@ def test_a_call_without_arguments_has_an_empty_object_of_them():
     )  # fmt: skip
     pieces = [orjson.loads(event[6:])["choices"][0]["delta"].get("tool_calls") for event in out]
     assert "".join(piece[0]["function"]["arguments"] for piece in pieces if piece) == "{}"
+
+
+def test_what_a_stream_brought_in_pieces_goes_back_as_the_thoughts_it_was():
+    def delta(**said: Any) -> dict[str, Any]:
+        return {"type": "content_block_delta", "index": 0, "delta": said}
+
+    reader = VENDOR.stream(TARGET, False)
+    thoughts = [delta(type="thinking_delta", thinking=text) for text in ("Six ", "by ", "nine.")]
+    out = reader.feed(
+        events(
+            START,
+            *thoughts,
+            delta(type="signature_delta", signature="s1"),
+            delta(type="thinking_delta", thinking="Or"),
+            delta(type="signature_delta", signature="s2"),
+        )
+    )
+    items = [item for event in out[1:] for item in orjson.loads(event[6:])["choices"][0]["delta"]["content"]]
+    assert len(items) == 6
+    back = asked(messages=[HELLO, {"role": "assistant", "content": [*items, {"type": "text", "text": "42."}]}])
+    assert back["messages"][1]["content"] == [
+        {"type": "thinking", "thinking": "Six by nine.", "signature": "s1"},
+        {"type": "thinking", "thinking": "Or", "signature": "s2"},
+        {"type": "text", "text": "42."},
+    ]
 
 
 def test_events_that_are_new_are_passed_over():

@@ -104,7 +104,7 @@ def _say_effort(asked: dict[str, Any], effort: Any) -> None:
 
 
 def _blocks(blocks: Sequence[turns.Block]) -> list[dict[str, Any]]:
-    return [_block(block) for block in blocks]
+    return [_block(block) for block in turns.whole_thoughts(blocks)]
 
 
 def _block(block: turns.Block) -> dict[str, Any]:

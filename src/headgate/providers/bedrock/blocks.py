@@ -32,7 +32,7 @@ class Writer:
 
     def written(self, blocks: Sequence[turns.Block]) -> list[dict[str, Any]]:
         """A turn's content, or the system's."""
-        return [said for block in blocks for said in self._block(block)]
+        return [said for block in turns.whole_thoughts(blocks) for said in self._block(block)]
 
     def offered(self, functions: Sequence[tools.Function]) -> list[dict[str, Any]]:
         """The tools of `toolConfig`."""

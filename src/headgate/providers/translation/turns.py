@@ -5,7 +5,7 @@ Asked by the adapters of vendors whose dialect is not OpenAI's. Checks shapes an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -267,6 +267,18 @@ def data_url(url: str, where: str) -> tuple[str, str]:
     if not url.startswith("data:") or not comma or options[-1:] != ["base64"] or "/" not in media_type:
         raise InvalidParameterValue(f"{where} must be a data: URL in base64, as data:image/png;base64,…")
     return media_type.lower(), data
+
+
+def whole_thoughts(blocks: Sequence[Block]) -> list[Block]:
+    """The blocks with pieces of a thought in one. Clients send back what a stream brought them piece by piece; its signature came last."""
+    found: list[Block] = []
+    for block in blocks:
+        before = found[-1] if found else None
+        if isinstance(block, Reasoning) and isinstance(before, Reasoning) and not before.signature:
+            found[-1] = Reasoning(before.text + block.text, block.signature)
+        else:
+            found.append(block)
+    return found
 
 
 def text_of(value: Any, where: str, *, empty: bool = False) -> str:
