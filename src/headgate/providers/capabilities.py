@@ -36,7 +36,9 @@ class Capabilities:
     logprobs: bool = False
     stop: bool = False
     reasoning: bool = False
-    """`reasoning_effort` or `thinking`, and reasoning in answers."""
+    """`reasoning_effort`, and reasoning in answers."""
+    thinking: bool = False
+    """`thinking`, as Anthropic writes it."""
     seed: bool = False
     penalties: bool = False
     temperature: bool = True
@@ -76,7 +78,7 @@ ALWAYS = frozenset(
 
 _FLAG_OF_FIELD = {
     "tools": "tools", "functions": "functions", "function_call": "functions", "tool_choice": "tools", "parallel_tool_calls": "parallel_tools",
-    "logprobs": "logprobs", "top_logprobs": "logprobs", "stop": "stop", "reasoning_effort": "reasoning", "thinking": "reasoning",
+    "logprobs": "logprobs", "top_logprobs": "logprobs", "stop": "stop", "reasoning_effort": "reasoning", "thinking": "thinking",
     "seed": "seed", "frequency_penalty": "penalties", "presence_penalty": "penalties", "temperature": "temperature", "top_p": "top_p",
     "top_k": "top_k", "logit_bias": "logit_bias", "dimensions": "dimensions",
 }  # fmt: skip

@@ -11,7 +11,7 @@ from headgate.providers.port import Credential, Target
 class Databricks(Compatible):
     name = "databricks-model-serving"
     label = "Databricks"
-    capabilities = dataclasses.replace(EVERYTHING, cache_control=True)
+    capabilities = dataclasses.replace(EVERYTHING, cache_control=True, thinking=True)
     ours: tuple[str, ...] = ()
     """It knows all of Databricks' extras, and does with them there what its own endpoint says."""
 

@@ -96,7 +96,9 @@ def test_a_chat_request_with_anything_anywhere_is_sent_or_refused(
 @example(path=("tool_choice", "type"), other=[], marks=True)
 def test_a_message_with_anything_anywhere_is_translated_or_refused(path: tuple[Any, ...], other: Any, marks: bool):
     try:
-        chat = asking.chat_request(orjson.dumps(with_other(MESSAGES_BODY, path, other)), keep_cache_marks=marks)
+        chat = asking.chat_request(
+            orjson.dumps(with_other(MESSAGES_BODY, path, other)), keep_cache_marks=marks, keep_thinking=not marks
+        )
     except HeadgateError as error:
         assert error.http_status == 400 and len(error.message) > 10
     else:

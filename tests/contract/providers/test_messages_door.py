@@ -73,8 +73,8 @@ class Door:
         if self._row.name == "anthropic":
             headers = {name.lower().encode(): value.encode() for name, value in request.headers.items()}
             return passing.prepare(target, Request(request.content, stream), headers)
-        marks = self._row.provider.capabilities.cache_control
-        chat = asking.chat_request(request.content, keep_cache_marks=marks)
+        able = self._row.provider.capabilities
+        chat = asking.chat_request(request.content, keep_cache_marks=able.cache_control, keep_thinking=able.thinking)
         return self._row.provider.prepare(target, Request(chat, stream), self._row.credential, NOW_S)
 
     def _streamed(self, body: bytes) -> list[bytes]:
@@ -238,8 +238,26 @@ def test_a_request_through_the_middle_language_is_itself_again(marks: bool):
                                          {"type": "text", "text": "So?", **cached}]},
         ],
     }  # fmt: skip
-    chat = asking.chat_request(orjson.dumps(asked), keep_cache_marks=marks)
+    chat = asking.chat_request(orjson.dumps(asked), keep_cache_marks=marks, keep_thinking=True)
     assert anthropics.messages_request("m", chat) == asked
+
+
+@pytest.mark.parametrize(
+    ("thinking", "told"),
+    [
+        ({"type": "adaptive"}, None), ({"type": "disabled"}, None), ({"type": "enabled", "budget_tokens": 1024}, "low"),
+        ({"type": "enabled", "budget_tokens": 8000}, "medium"), ({"type": "enabled", "budget_tokens": 32000}, "high"),
+    ],
+)  # fmt: skip
+def test_vendors_that_know_efforts_only_are_told_how_much_to_think(thinking: Any, told: str | None):
+    body = {"model": "m", "max_tokens": 9, "messages": [HELLO], "thinking": thinking}
+    said = asking.chat_request(orjson.dumps(body), keep_cache_marks=False, keep_thinking=False)
+    assert said.get("reasoning_effort") == told and "thinking" not in said
+    kept = asking.chat_request(orjson.dumps(body), keep_cache_marks=False, keep_thinking=True)
+    assert kept["thinking"] == thinking
+    both = {**body, "output_config": {"effort": "max"}}
+    said = asking.chat_request(orjson.dumps(both), keep_cache_marks=False, keep_thinking=False)
+    assert said["reasoning_effort"] == "max"
 
 
 @pytest.mark.parametrize(
@@ -263,13 +281,13 @@ def test_a_request_through_the_middle_language_is_itself_again(marks: bool):
 def test_what_has_no_place_in_the_middle_language_is_refused_by_name(field: str, value: Any, named: str):
     body = {"model": "m", "max_tokens": 9, "messages": [HELLO], field: value}
     with pytest.raises(InvalidParameterValue, match=named):
-        asking.chat_request(orjson.dumps(body), keep_cache_marks=False)
+        asking.chat_request(orjson.dumps(body), keep_cache_marks=False, keep_thinking=False)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b'{"messages": [null]}', b'{"messages": 3}'])
 def test_malformed_messages_are_answers_not_exceptions(body: bytes):
     with pytest.raises(HeadgateError) as refused:
-        asking.chat_request(body, keep_cache_marks=False)
+        asking.chat_request(body, keep_cache_marks=False, keep_thinking=False)
     assert refused.value.http_status == 400
 
 

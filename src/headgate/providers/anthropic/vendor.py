@@ -46,6 +46,7 @@ class Anthropic:
         structured_output=True,
         stop=True,
         reasoning=True,
+        thinking=True,
         top_k=True,
         cache_control=True,
     )

@@ -112,8 +112,6 @@ def _model_fields(family: Family, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _nova_reasoning(body: Mapping[str, Any]) -> dict[str, Any]:
-    if body.get("thinking") is not None:
-        raise InvalidParameterValue("Amazon's models do not support thinking: use reasoning_effort.")
     effort = body.get("reasoning_effort")
     if effort is None:
         return {}

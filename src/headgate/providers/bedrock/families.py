@@ -40,6 +40,7 @@ FAMILIES: Mapping[str, Family] = {
                 structured_output=True,
                 stop=True,
                 reasoning=True,
+                thinking=True,
                 top_k=True,
                 cache_control=True,
             ),

@@ -45,6 +45,7 @@ class Cohere:
         logprobs=True,
         stop=True,
         reasoning=True,
+        thinking=True,
         seed=True,
         penalties=True,
         top_k=True,

@@ -52,6 +52,7 @@ class Vertex:
         logprobs=True,
         stop=True,
         reasoning=True,
+        thinking=True,
         seed=True,
         penalties=True,
         top_k=True,

@@ -24,14 +24,17 @@ _TRANSLATED = frozenset(
         "output_config",
     }
 )
+_EFFORTS = (("low", 2048), ("medium", 8192))
+"""By the most tokens of thought."""
 _HINTS = {"eager_input_streaming", "type", "name", "description", "input_schema", "strict", "cache_control"}
 """Of a tool: what is translated, or only says how to send the answer."""
 
 
-def chat_request(body: bytes, *, keep_cache_marks: bool) -> dict[str, Any]:
+def chat_request(body: bytes, *, keep_cache_marks: bool, keep_thinking: bool) -> dict[str, Any]:
     """The request in the middle language, usage asked for when it streams.
 
     `keep_cache_marks`: whether the vendor knows `cache_control` (`Capabilities.cache_control`); others cache, or do not, without being told.
+    `keep_thinking`: whether it knows `thinking` (`Capabilities.thinking`); others are told how much by `reasoning_effort`.
     Raises MalformedRequest, and InvalidParameterValue that names what cannot be said in the middle language.
     """
     try:
@@ -43,12 +46,12 @@ def chat_request(body: bytes, *, keep_cache_marks: bool) -> dict[str, Any]:
     for name, value in said.items():
         if name not in _TRANSLATED and value and not (name == "service_tier" and value == "auto"):
             raise InvalidParameterValue(f"{name} is not supported by this endpoint's model: leave it out.")
-    return _Translator(keep_cache_marks).request(said)
+    return _Translator(keep_cache_marks, keep_thinking).request(said)
 
 
 class _Translator:
-    def __init__(self, keep_cache_marks: bool) -> None:
-        self._keep_cache_marks = keep_cache_marks
+    def __init__(self, keep_cache_marks: bool, keep_thinking: bool) -> None:
+        self._keep_cache_marks, self._keep_thinking = keep_cache_marks, keep_thinking
 
     def request(self, said: Mapping[str, Any]) -> dict[str, Any]:
         asked: dict[str, Any] = {name: said[name] for name in _SAME if said.get(name) is not None}
@@ -61,9 +64,7 @@ class _Translator:
             tools = _listed(said["tools"], "tools")
             asked["tools"] = [self._tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
         asked |= _tool_choice(said.get("tool_choice")) | _output(said.get("output_config"))
-        thinking = said.get("thinking")
-        if isinstance(thinking, Mapping) and thinking.get("type") != "disabled":
-            asked["thinking"] = thinking
+        asked = _thinking(said.get("thinking"), self._keep_thinking) | asked
         metadata = said.get("metadata")
         user = metadata.get("user_id") if isinstance(metadata, Mapping) else None
         return {**asked, "user": user} if user else asked
@@ -193,6 +194,18 @@ def _tool_choice(said: Any) -> dict[str, Any]:
         raise InvalidParameterValue("tool_choice.type must be auto, any, tool or none.")
     one_at_a_time = {"parallel_tool_calls": False} if said.get("disable_parallel_tool_use") else {}
     return {"tool_choice": choices[kind], **one_at_a_time}
+
+
+def _thinking(said: Any, keep: bool) -> dict[str, Any]:
+    """How much to think. A vendor that knows efforts only decides by itself unless it was told a number of tokens."""
+    if not isinstance(said, Mapping):
+        return {}
+    if keep:
+        return {"thinking": said}
+    budget = said.get("budget_tokens")
+    if not isinstance(budget, int):
+        return {}
+    return {"reasoning_effort": next((effort for effort, most in _EFFORTS if budget <= most), "high")}
 
 
 def _output(said: Any) -> dict[str, Any]:
