@@ -9,7 +9,7 @@ from tests.fakes.vendor.cohere import Cohere
 from tests.fakes.vendor.entra import Entra
 from tests.fakes.vendor.openai import OpenAI
 from tests.fakes.vendor.scene import Dialect, Heard, Reply, Scene
-from tests.fakes.vendor.vertex import Vertex
+from tests.fakes.vendor.vertex import GoogleTokens, Vertex
 
 DATABRICKS_EXTRAS = frozenset({"extra_params", "usage_context", "client_request_id", "top_k"})
 
@@ -37,6 +37,7 @@ def all_of_them() -> list[Dialect]:
         Entra(),
         Anthropic(),
         Bedrock(),
+        GoogleTokens(),
         Vertex(),
         Cohere(),
         AI21(),

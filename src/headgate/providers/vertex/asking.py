@@ -163,6 +163,8 @@ def _with_names_in_camel_case(body: Mapping[str, Any]) -> Mapping[str, Any]:
         named["generationConfig"] = {_camel(str(name)): value for name, value in config.items()}
         for name in sorted(_GOVERNED_GENERATION & named["generationConfig"].keys()):
             raise InvalidParameterValue(f"extra_params cannot set {name}: give max_tokens or n in the request.")
+    if "streamFunctionCallArguments" in str(extra) or "stream_function_call_arguments" in str(extra):
+        raise InvalidParameterValue("extra_params cannot ask for arguments of calls in pieces: they come whole.")
     return {**body, "extra_params": named}
 
 

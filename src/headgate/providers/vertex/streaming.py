@@ -71,8 +71,9 @@ class Reader(middle.Stream):
         if said.get("usageMetadata"):
             self.usage = answering.usage(said["usageMetadata"])
         out: list[bytes] = []
-        for at, candidate in enumerate(said.get("candidates") or ()):
-            out += self._candidate(int(candidate.get("index") or at), candidate)
+        for candidate in said.get("candidates") or ():
+            # Google leaves an index of 0 out.
+            out += self._candidate(int(candidate.get("index") or 0), candidate)
             if self.failure is not None:
                 return out
         refused = answering.blocked(said)
