@@ -65,4 +65,5 @@ def test_all_providers_of_the_api_have_rules_and_an_adapter_and_none_is_left_ove
     assert {provider for provider, _ in CONFIGS.values()} == set(external_providers.PROVIDERS)
     adapters = {name.partition("/")[0] for name in catalogue.PROVIDERS} - {"azure-openai"}
     assert adapters == set(external_providers.PROVIDERS)
-    assert set(catalogue.RETIRED) == {"palm"}
+    with pytest.raises(InvalidParameterValue, match="google-cloud-vertex-ai"):
+        catalogue.provider("palm", {})
