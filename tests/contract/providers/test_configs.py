@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from headgate.domain import external_model, external_providers
+from headgate.errors import InvalidParameterValue
 from headgate.providers import catalogue
 from headgate.providers.port import CHAT, Credential, Request, Target
 
