@@ -129,7 +129,6 @@ REFUSED = (
     "SELECT * FROM churn_payload VERSION AS OF 0",
     "SELECT * FROM a.b.c.d",
     "SELECT * FROM system.main.duckdb_views",
-    "SELECT main.lower('x')",
     "COPY (SELECT 1) TO '/tmp/x'",
     "COPY INTO churn_payload FROM '/tmp'",
     "ATTACH '/tmp/x.db'",
