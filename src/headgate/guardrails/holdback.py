@@ -30,6 +30,8 @@ class Checks:
     finder: Finder | None = None
     mask: bool = False
     keywords: Keywords | None = None
+    records_only: bool = False
+    """Nothing ends the text."""
 
 
 class Window:
@@ -72,8 +74,9 @@ class Window:
         everything = self._before + self._held
         keywords = self._checks.keywords
         if keywords and (keyword := keywords.found(everything, complete=complete)) is not None:
-            self.keyword, self.blocked = keyword, True
-            return ""
+            self.keyword, self.blocked = keyword, not self._checks.records_only
+            if self.blocked:
+                return ""
         if at <= 0 and not complete:
             return ""
         found, at = self._decided(everything, at, complete)

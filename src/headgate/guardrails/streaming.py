@@ -41,6 +41,7 @@ class StreamGuard:
             guard.tools.finder if side.pii != NONE else None,
             side.pii == MASK or self._shadow,
             guard.keywords[OUTPUT] or None,
+            records_only=self._shadow,
         )
         self._name = (
             PII if side.pii != NONE else KEYWORDS if self._checks.keywords else SAFETY if side.safety else TOPICS

@@ -17,7 +17,7 @@ from headgate.guardrails.pii.spans import (
     words,
 )
 
-_LOCAL_BACKWARDS = re.compile(r"[0-9A-Za-z\u00c0-\u024f.!#$%&'*+/=?^_`{|}~-]{1,64}")
+_LOCAL_BACKWARDS = re.compile(r"[0-9A-Za-z\u00c0-\u024f.!#$%&'*+?^_`{|}~-]{1,64}")
 _DOMAIN = re.compile(r"[0-9A-Za-z\u00c0-\u024f.-]{4,253}")
 _TOP_LEVEL = re.compile(r"(?:[A-Za-z\u00c0-\u024f]{2,63}|xn--[0-9a-z-]{2,59})\Z", re.IGNORECASE)
 _USER_INFO = re.compile(r"[^\s/?#@<>\"']{1,220}@")
