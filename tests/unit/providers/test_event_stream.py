@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from zlib import crc32
 
@@ -9,9 +10,9 @@ import pytest
 from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fakes.vendor.event_stream import message
 
 from headgate.providers.bedrock.event_stream import Decoder, Garbled
-from tests.fakes.vendor.event_stream import message
 
 NAMES = st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1, max_size=20)
 MESSAGES = st.lists(
@@ -21,7 +22,7 @@ MESSAGES = st.lists(
 
 def cut(data: bytes, at: list[int]) -> list[bytes]:
     places = sorted({0, len(data), *(place % (len(data) + 1) for place in at)})
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(places)]
 
 
 @given(said=MESSAGES, at=st.lists(st.integers(0, 10_000), max_size=12))
