@@ -189,7 +189,7 @@ def test_the_cohere_sdk_reads_the_fake_vendor():
     assert [(call.id, call.function.arguments) for call in answer.message.tool_calls] == [
         (call.id, call.arguments) for call in CALLS
     ]
-    assert (answer.usage.tokens.input_tokens, answer.usage.cached_tokens) == (1200, 1000)
+    assert (answer.usage.billed_units.input_tokens, answer.usage.cached_tokens) == (1200, 1000)
     embedded = said(
         lambda client: client.embed(model="m", texts=["a"], input_type="search_query", embedding_types=["float"])
     )

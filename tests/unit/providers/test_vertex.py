@@ -153,6 +153,7 @@ def test_how_much_to_think(model: str, said: dict[str, Any], expected: dict[str,
         ({"extra_params": {"generationConfig": {"candidateCount": 9}}}, "candidateCount"),
         ({"extra_params": {"system_instruction": {}}}, "systemInstruction"),
         ({"extra_params": {"contents": []}}, "contents"),
+        ({"extra_params": {"tool_config": {"function_calling_config": {"stream_function_call_arguments": True}}}}, "pieces"),
         ({"extra_params": {"toolConfig": {"functionCallingConfig": {"streamFunctionCallArguments": True}}}}, "pieces"),
     ],
 )  # fmt: skip
@@ -176,6 +177,15 @@ def test_geminis_own_tools_stand_beside_functions():
     assert asked({"tools": [{"google_search": {}}]})["tools"] == [{"googleSearch": {}}]
     with pytest.raises(InvalidParameterValue, match="of type function"):
         sent({"tools": [{"type": "web_search"}]})
+
+
+def test_strict_functions_are_called_as_their_schema_says():
+    strict = {**WEATHER, "function": {**WEATHER["function"], "strict": True}}  # type: ignore[dict-item]
+    assert asked({"tools": [strict]})["toolConfig"] == {"functionCallingConfig": {"mode": "VALIDATED"}}
+    assert asked({"tools": [strict], "tool_choice": "required"})["toolConfig"] == {
+        "functionCallingConfig": {"mode": "ANY"}
+    }
+    assert "toolConfig" not in asked({"tools": [WEATHER]})
 
 
 def test_files_go_inline_or_by_address():
@@ -324,6 +334,7 @@ def test_an_error_in_the_middle_of_a_stream_keeps_its_meaning():
     last = reading.payload(reading.events(reader.feed(b"data: " + orjson.dumps({"error": QUOTA}) + b"\n\n"))[-1])
     assert last["error_code"] == "REQUEST_LIMIT_EXCEEDED"
     assert reader.failure is not None and reader.failure.retry_after_s == 38.5 and reader.end() == []
+    assert vertex.failure(499, {}, b"{}").status == 503
     by_name = vertex.stream(target(), False)
     by_name.feed(b'data: {"error":{"status":"DEADLINE_EXCEEDED","message":"slow"}}\n\n')
     assert by_name.failure is not None and by_name.failure.status == 504

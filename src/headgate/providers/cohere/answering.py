@@ -67,12 +67,13 @@ def _logprob(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def usage(said: Mapping[str, Any]) -> Usage:
-    """What the model read and wrote; where only that is told, what is billed."""
-    counted = said.get("tokens") or said.get("billed_units") or {}
+    """What Cohere bills; where it does not say, what the model read and wrote (which has its own marks in it)."""
+    counted = said.get("billed_units") or said.get("tokens") or {}
+    read = int(counted.get("input_tokens") or 0)
     return Usage(
-        prompt_tokens=int(counted.get("input_tokens") or 0),
+        prompt_tokens=read,
         completion_tokens=int(counted.get("output_tokens") or 0),
-        cached_tokens=int(said.get("cached_tokens") or 0),
+        cached_tokens=min(int(said.get("cached_tokens") or 0), read),
     )
 
 

@@ -111,12 +111,16 @@ def _thinking_said(thinking: Any) -> dict[str, Any]:
 def _tools(body: Mapping[str, Any]) -> dict[str, Any]:
     said = body.get("tools")
     own, functions = _apart(said) if isinstance(said, list) else ([], said)
-    declared = [_declaration(function) for function in tools.functions(functions)]
-    if not declared and not own:
+    found = tools.functions(functions)
+    if not found and not own:
         return {}
-    asked: dict[str, Any] = {"tools": [*([{"functionDeclarations": declared}] if declared else []), *own]}
+    declared = [{"functionDeclarations": [_declaration(function) for function in found]}] if found else []
+    asked: dict[str, Any] = {"tools": [*declared, *own]}
     choice = tools.choice(body.get("tool_choice"))
-    if body.get("tool_choice") is not None and declared:
+    if any(function.strict for function in found) and choice.kind == "auto":
+        # As AUTO, but what is called is called as its schema says; ANY does that anyway.
+        asked["toolConfig"] = {"functionCallingConfig": {"mode": "VALIDATED"}}
+    elif body.get("tool_choice") is not None and found:
         config: dict[str, Any] = {"mode": {"none": "NONE", "auto": "AUTO"}.get(choice.kind, "ANY")}
         if choice.name:
             config["allowedFunctionNames"] = [choice.name]
@@ -129,7 +133,7 @@ def _apart(said: Sequence[Any]) -> tuple[list[dict[str, Any]], list[Any]]:
     own: list[dict[str, Any]] = []
     functions: list[Any] = []
     for tool in said:
-        named = {_camel(name): value for name, value in tool.items()} if isinstance(tool, Mapping) else {}
+        named = _named(tool)
         if named and named.keys() <= _OWN_TOOLS:
             own.append(named)
         else:
@@ -157,15 +161,20 @@ def _labels(body: Mapping[str, Any]) -> dict[str, Any]:
 def _with_names_in_camel_case(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Google takes `generation_config` for `generationConfig`: one spelling, so that neither gets around what the endpoint governs."""
     extra = capabilities.extra_params(body.get("extra_params"), body)
-    named = {_camel(name): value for name, value in extra.items()}
-    config = named.get("generationConfig")
-    if isinstance(config, Mapping):
-        named["generationConfig"] = {_camel(str(name)): value for name, value in config.items()}
-        for name in sorted(_GOVERNED_GENERATION & named["generationConfig"].keys()):
+    named = _named(extra)
+    if isinstance(named.get("generationConfig"), Mapping):
+        config = named["generationConfig"] = _named(named["generationConfig"])
+        for name in sorted(_GOVERNED_GENERATION & config.keys()):
             raise InvalidParameterValue(f"extra_params cannot set {name}: give max_tokens or n in the request.")
-    if "streamFunctionCallArguments" in str(extra) or "stream_function_call_arguments" in str(extra):
+    calling = _named(named.get("toolConfig")).get("functionCallingConfig")
+    if _named(calling).get("streamFunctionCallArguments"):
         raise InvalidParameterValue("extra_params cannot ask for arguments of calls in pieces: they come whole.")
     return {**body, "extra_params": named}
+
+
+def _named(said: Any) -> dict[str, Any]:
+    """An object in one spelling, empty for anything else."""
+    return {_camel(str(name)): value for name, value in said.items()} if isinstance(said, Mapping) else {}
 
 
 def _camel(name: str) -> str:

@@ -15,7 +15,7 @@ VENDOR = "Vertex AI"
 
 STATUS = {
     "INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400, "OUT_OF_RANGE": 400, "UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403,
-    "NOT_FOUND": 404, "ABORTED": 409, "ALREADY_EXISTS": 409, "RESOURCE_EXHAUSTED": 429, "CANCELLED": 499, "INTERNAL": 500, "UNKNOWN": 500,
+    "NOT_FOUND": 404, "ABORTED": 409, "ALREADY_EXISTS": 409, "RESOURCE_EXHAUSTED": 429, "CANCELLED": 503, "INTERNAL": 500, "UNKNOWN": 500,
     "DATA_LOSS": 500, "UNIMPLEMENTED": 501, "UNAVAILABLE": 503, "DEADLINE_EXCEEDED": 504,
 }  # fmt: skip
 """Of errors in the middle of a stream that name no number."""
@@ -31,6 +31,8 @@ def failure(status: int, headers: Mapping[bytes, bytes], body: bytes) -> VendorF
         said = None
     if isinstance(said, dict) and isinstance(said.get("error"), str) and 400 <= status < 500:
         return failures.failure(VENDOR, 401, headers, "")
+    # Cancelled: not by us, for then nobody would read it.
+    status = 503 if status == 499 else status
     waited = retry_delay_s(error_of(said))
     if waited is not None and b"retry-after" not in headers:
         headers = {**headers, b"retry-after-ms": str(waited * 1000).encode()}
