@@ -144,7 +144,7 @@ class World:
         for _ in range(3):
             if not isinstance(found, Short):
                 break
-            counters.wait(found, self.servers[name].clock_s(self.true_s))
+            counters.wait(found)
             self.exchange(name)
             counters.waited(found)
             found = self.request(name, amount)

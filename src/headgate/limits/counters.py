@@ -18,6 +18,8 @@ SHORT = -1.0
 """Said of a counter that may get room if it is waited for."""
 
 MOST_COUNTERS = 100_000
+_FORGOTTEN_AT_ONCE = 12
+"""As many as a request can need: two of the endpoint, five groups for each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,29 +113,34 @@ class Board(Generic[C]):
         """The counter, if there is one."""
         return self._counters.get(name)
 
-    def counter(self, name: str, now_s: float) -> C:
-        """The counter of that name, from now on the one used last. Makes room for it: at most two go per call."""
+    def counter(self, name: str) -> C:
+        """The counter of that name, from now on the one used last."""
         found = self._counters.get(name)
         if found is not None:
             self._counters.move_to_end(name)
             return found
-        for _ in range(2):
+        made = self._counters[name] = self._make()
+        return made
+
+    def _make_room(self, now_s: float) -> None:
+        """Forgets the oldest, a few at a time: those that say nothing any more, and others when there are too many."""
+        for _ in range(_FORGOTTEN_AT_ONCE):
             if not self._counters:
-                break
+                return
             oldest = next(iter(self._counters))
             if not self._counters[oldest].is_idle(now_s):
                 if len(self._counters) < self._most:
-                    break
+                    return
                 self.forgotten += 1
             del self._counters[oldest]
-        made = self._counters[name] = self._make()
-        return made
 
     def take(self, demands: Sequence[Demand], now_s: float) -> Taken | Denied | Short:
         """As `Counters.take`."""
         chosen: list[tuple[str, C, Demand, int]] = []
         denied: Denied | None = None
         short: list[tuple[str, int]] = []
+        # Before any counter of this request is in hand.
+        self._make_room(now_s)
         for demand in demands:
             wait_s = float("inf")
             lacking: list[tuple[str, int]] = []
@@ -143,7 +150,7 @@ class Board(Generic[C]):
                     continue
                 # A request that asks for more than there ever is gets what there is.
                 amount = min(demand.amount, option.limit)
-                counter = self.counter(option.name, now_s)
+                counter = self.counter(option.name)
                 wait = counter.wait_s(option.limit, amount, now_s)
                 if wait == 0.0:
                     chosen.append((option.name, counter, demand, amount))
@@ -175,7 +182,7 @@ class Board(Generic[C]):
             if counter is not None:
                 counter.take_back(charge.slot, charge.amount - amount)
         elif amount > charge.amount:
-            self.counter(charge.name, now_s).charge(amount - charge.amount, now_s)
+            self.counter(charge.name).charge(amount - charge.amount, now_s)
 
 
 class LocalCounter:

@@ -49,7 +49,7 @@ class Exchanger:
         """As `Counters.more`; at most the terms' `patience_s`."""
         if not self.counters.terms.patience_s:
             return False
-        self.counters.wait(short, self._clock.monotonic_s())
+        self.counters.wait(short)
         self._wanted.set()
         try:
             await within(self.counters.terms.patience_s, self._answered.wait())

@@ -230,10 +230,10 @@ class LeasedCounters:
             if self.board.find(charge.name) is not None:
                 self._active[charge.name] = None
 
-    def wait(self, short: Short, now_s: float) -> None:
+    def wait(self, short: Short) -> None:
         """A request begins to wait; `waited` must follow."""
         for name, amount in short.wanted:
-            lease = self.board.counter(name, now_s)
+            lease = self.board.counter(name)
             lease.waiting += amount
             lease.least = amount
             self._waiting[name] = None
