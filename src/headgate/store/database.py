@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -85,3 +86,10 @@ def grow_within(connection: sa.Connection, topic: str) -> None:
             connection.execute(sa.insert(rows).values(topic=topic, value=1))
     except sa.exc.IntegrityError:  # a rival was the first
         connection.execute(grow)
+
+
+def now_ms_within(connection: sa.Connection) -> int:
+    """The clock that all servers of this database share, this moment: the database's own; of SQLite, which is on one machine, that machine's."""
+    if connection.dialect.name == "sqlite":
+        return time.time_ns() // 1_000_000
+    return int(connection.execute(sa.select(sa.extract("epoch", sa.func.clock_timestamp()) * 1000)).scalar_one())

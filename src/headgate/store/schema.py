@@ -12,6 +12,7 @@ from headgate.store import (
     grant_tables,
     identity_tables,
     oauth_tables,
+    quota_tables,
     registry_tables,
     secret_tables,
     tables,
@@ -29,6 +30,7 @@ EVERY = (
     secret_tables,
     audit_tables,
     tracking_tables,
+    quota_tables,
 )
 metadata = tables.metadata
 

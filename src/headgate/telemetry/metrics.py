@@ -114,6 +114,30 @@ AUDIT_DROPPED = Metric(
 AUDIT_FAILURES = Metric(
     "headgate_audit_failures_total", "counter", "Times the audit log could not be written; a change is refused then."
 )
+SPOOL_DROPPED = Metric(
+    "headgate_records_dropped_total", "counter", "Requests that were answered without being recorded.", ("reason",)
+)
+SPOOL_FAILURES = Metric(
+    "headgate_spool_failures_total", "counter", "Times finished requests could not be written to disk."
+)
+SPOOL_BYTES = Metric(
+    "headgate_spool_bytes", "gauge", "Requests on this machine's disk that are not in their tables yet.", merge="max"
+)
+SPOOL_DAMAGE = Metric(
+    "headgate_spool_damaged_total",
+    "counter",
+    "Places in the spool that could not be read; what a killed process tore is not counted.",
+)
+LOADED = Metric("headgate_warehouse_rows_total", "counter", "Rows added to tables.")
+LOAD_FAILURES = Metric(
+    "headgate_warehouse_failures_total", "counter", "Failed attempts to add to a table or to look after it.", ("work",)
+)
+LOAD_LAG = Metric(
+    "headgate_warehouse_lag_seconds",
+    "gauge",
+    "Age of the oldest requests that are not in their tables yet.",
+    merge="max",
+)
 PROCESS_CPU = Metric(
     "headgate_process_cpu_seconds_total", "counter", "CPU time of a process of the house.", ("process",), "max"
 )
@@ -128,6 +152,7 @@ ALL: Mapping[str, Metric] = {
         REFUSED, ROUTING_REVISION, ROUTING_FAILURES, REPORT_FAILURES, REPLICA_CPU, REPLICA_MEMORY, BATCHES, JOINED, MISMATCHES, LAP_SECONDS, ACTIONS,
         PROCESS_CPU, PROCESS_MEMORY, DIRECTORY_REVISION, DIRECTORY_FAILURES, AUTHENTICATION_FAILURES,
         AUDIT_DROPPED, AUDIT_FAILURES,
+        SPOOL_DROPPED, SPOOL_FAILURES, SPOOL_BYTES, SPOOL_DAMAGE, LOADED, LOAD_FAILURES, LOAD_LAG,
     )
 }  # fmt: skip
 """Every metric by name; docs/reference/metrics.md is generated from it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -17,9 +19,16 @@ POSTGRESQL_URL = os.environ.get("HEADGATE_TEST_POSTGRESQL_URL", "")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: object) -> Iterator[Database]:
-    if request.param == "sqlite":
-        made = Database(f"sqlite:///{tmp_path}/store.db")
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    with opened(request.param, tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def opened(kind: str, folder: Path) -> Iterator[Database]:
+    """An empty database of that kind; it is gone afterwards. Skips where there is no server for it."""
+    if kind == "sqlite":
+        made = Database(f"sqlite:///{folder}/store.db")
         schema.upgrade(made)
         yield made
         made.close()

@@ -1,0 +1,109 @@
+"""Where texts lie in a request or an answer, as places in its bytes, and bodies with some of them replaced.
+
+Bodies are walked token by token: a member that is there twice is seen twice, whichever of the two a vendor reads. What is not replaced stays
+byte for byte. Takes JSON known to be valid.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+Path = tuple[str | int, ...]
+
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
+_NUMBER = re.compile(rb"-?[0-9]")
+
+SILENT = frozenset(
+    (
+        "role",
+        "type",
+        "id",
+        "call_id",
+        "tool_call_id",
+        "index",
+        "object",
+        "model",
+        "status",
+        "name",
+        "format",
+        "detail",
+        "signature",
+        "encrypted_content",
+        "data",
+        "url",
+        "image_url",
+        "file_id",
+        "file_data",
+        "filename",
+        "media_type",
+        "cache_control",
+        "phase",
+    )
+)
+"""Members whose strings nobody wrote: names, ids, images and files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string of a body: `body[start:end]` is its JSON, `value` what it says. `number`: it is a number and no string."""
+
+    path: Path
+    start: int
+    end: int
+    value: str
+    number: bool = False
+
+
+def walk(body: bytes) -> Iterator[Text]:
+    """All strings and numbers that are values, in order."""
+    containers: list[list[Any]] = []  # [is an object, key or index, whether a key comes next]
+    for token in _TOKEN.finditer(body):
+        first = body[token.start()]
+        if first in b"{[":
+            containers.append([first == 0x7B, None if first == 0x7B else 0, first == 0x7B])
+        elif first in b"}]":
+            containers.pop()
+        elif first == 0x2C:
+            here = containers[-1]
+            here[2] = here[0]
+            if not here[0]:
+                here[1] += 1
+        elif first == 0x22 and containers and containers[-1][2]:
+            containers[-1][1:] = [orjson.loads(token[0]), False]
+        elif first == 0x22:
+            yield Text(tuple(one[1] for one in containers), token.start(), token.end(), orjson.loads(token[0]))
+        elif _NUMBER.match(token[0]):
+            yield Text(tuple(one[1] for one in containers), token.start(), token.end(), token[0].decode(), number=True)
+
+
+def spoken(path: Path) -> bool:
+    """Whether a string there is something said, by the names of the members around it."""
+    return not any(step in SILENT for step in path)
+
+
+def replaced(body: bytes, replacements: Iterable[tuple[Text, str]]) -> bytes:
+    """The body with these texts, in order, saying something else; a number becomes a string."""
+    pieces = []
+    at = 0
+    for text, value in replacements:
+        pieces += [body[at : text.start], orjson.dumps(value)]
+        at = text.end
+    return b"".join([*pieces, body[at:]])
+
+
+def rewritten(value: str, change: Callable[[str], str]) -> str:
+    """A text changed; where it is itself a JSON object or list (a tool's arguments), its strings and numbers are, so that it stays one."""
+    if not value.lstrip()[:1] or value.lstrip()[0] not in "{[":
+        return change(value)
+    try:
+        body = value.encode()
+        orjson.loads(body)
+    except (orjson.JSONDecodeError, UnicodeEncodeError):
+        return change(value)
+    changed = [(text, new) for text in walk(body) if (new := change(text.value)) != text.value]
+    return replaced(body, changed).decode() if changed else value

@@ -1,0 +1,1 @@
+"""Cohere: chat and embeddings of its API's second version."""

@@ -1,0 +1,1 @@
+"""The Delta tables: their columns, where they lie, what a record becomes in them. Needs the extra `warehouse`."""

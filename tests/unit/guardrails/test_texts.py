@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headgate.guardrails import bodies, texts
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**50), 2**50)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def leaves(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, ...], Any]]:
+    if isinstance(node, dict):
+        return [leaf for name, value in node.items() for leaf in leaves(value, (*path, name))]
+    if isinstance(node, list):
+        return [leaf for place, value in enumerate(node) for leaf in leaves(value, (*path, place))]
+    return [(path, node)] if isinstance(node, str) else []
+
+
+@given(JSON, st.booleans())
+def test_every_string_is_seen_where_it_is(tree: Any, indented: bool) -> None:
+    body = orjson.dumps(tree, option=orjson.OPT_INDENT_2 if indented else 0)
+    assert [(one.path, one.value) for one in texts.walk(body) if not one.number] == leaves(tree)
+
+
+@given(JSON)
+def test_replacing_keeps_json_and_every_other_byte(tree: Any) -> None:
+    body = orjson.dumps(tree, option=orjson.OPT_INDENT_2)
+    strings = [one for one in texts.walk(body) if not one.number]
+    changed = texts.replaced(body, [(one, one.value + '"\n') for one in strings])
+    assert leaves(orjson.loads(changed)) == [(path, value + '"\n') for path, value in leaves(tree)]
+    assert texts.replaced(changed, [(new, old.value) for new, old in zip(
+        [one for one in texts.walk(changed) if not one.number], strings, strict=True)]) == body  # fmt: skip
+
+
+def test_a_member_that_is_there_twice_is_seen_twice() -> None:
+    body = b'{"messages":[{"role":"user","content":"one"}],"messages":[{"role":"user","content":"two"}]}'
+    assert [one.text.value for one in bodies.asked(bodies.CHAT, body)] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("a 1", "a X"),
+        ('{"a": "1", "b": 1, "1": true}', '{"a": "X", "b": "X", "1": true}'),
+        ("[1,\n 2]", '["X",\n 2]'),
+        ("{not json 1", "{not json X"),
+        ("", ""),
+    ],
+)
+def test_a_text_that_is_json_stays_json(value: str, expected: str) -> None:
+    assert texts.rewritten(value, lambda text: text.replace("1", "X")) == expected
+
+
+CHAT = orjson.dumps(
+    {
+        "messages": [
+            {"role": "system", "content": "S"},
+            {"role": "user", "name": "N", "content": [
+                {"type": "text", "text": "U", "cache_control": {"type": "ephemeral"}},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
+            ]},
+            {"role": "assistant", "content": [{"type": "reasoning", "summary": [{"type": "summary_text", "text": "R", "signature": "x"}]}],
+             "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":\"A\"}"}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": "T"},
+        ],
+        "user": "not looked at",
+        "tools": [{"type": "function", "function": {"name": "f", "description": "nor this"}}],
+    }
+)  # fmt: skip
+
+
+def test_every_text_part_is_checked_and_no_image_name_or_id() -> None:
+    asked = bodies.asked(bodies.CHAT, CHAT)
+    assert [one.text.value for one in asked] == ["S", "U", '{"a":"A"}', "T"]
+    assert [one.text.value for one in asked if one.by_user] == ["U", "T"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        (bodies.COMPLETIONS, {"prompt": ["a", "b"], "suffix": "c", "model": "m"}, ["a", "b", "c"]),
+        (bodies.EMBEDDINGS, {"input": "a", "instruction": "b", "dimensions": 3}, ["a", "b"]),
+        (bodies.RESPONSES, {"instructions": "i", "input": [{"role": "user", "content": [{"type": "input_text", "text": "a"}]},
+                                        {"type": "function_call_output", "call_id": "c", "output": "o"}]}, ["i", "a", "o"]),
+    ],
+)  # fmt: skip
+def test_the_other_kinds_have_texts_too(kind: str, body: dict[str, Any], expected: list[str]) -> None:
+    assert [one.text.value for one in bodies.asked(kind, orjson.dumps(body))] == expected
+
+
+def test_a_judge_reads_turns_of_user_and_assistant() -> None:
+    body = {"messages": [
+        {"role": "system", "content": "S"}, {"role": "assistant", "content": "hello"}, {"role": "user", "content": "a"},
+        {"role": "user", "content": "b"}, {"role": "assistant", "content": "c"}, {"role": "tool", "content": "d"},
+    ]}  # fmt: skip
+    assert bodies.conversation(bodies.CHAT, orjson.dumps(body)) == [
+        {"role": "user", "content": "a\n\nb"},
+        {"role": "assistant", "content": "c"},
+        {"role": "user", "content": "d"},
+    ]
