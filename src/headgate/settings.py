@@ -17,16 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headgate.language_settings import GuardrailSettings
+from headgate.language_settings import SECRET, GuardrailSettings, ProviderSettings, RateLimitSettings
+from headgate.language_settings import WarehouseSettings as WarehouseSettings
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-
-SECRET: Mapping[str, Any] = {"secret": True}
-"""Metadata of a section's field that is never written to a file, but that all processes below the supervisor need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,57 +203,6 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class WarehouseSettings:
-    """Inference and usage tables, and SQL over them. Needs the extra `warehouse`."""
-
-    durability: str = "written"
-    """When a request counts as recorded, which is before its answer is complete: `written` (survives the death of any process), `synced`
-    (survives a power cut too, at the price of one disk flush per answer) or `queued` (may be lost with the process)."""
-    when_full: str = "drop"
-    """When requests cannot be recorded (disk full, too many waiting): `drop` answers them unrecorded and counts them, `refuse` answers 503."""
-    queue_records: int = 10_000
-    """Most finished requests of one server process that wait to be written."""
-    queue_bytes: int = 256 * 1024**2
-    """Most memory that their bodies may take."""
-    spool_bytes: int = 10 * 1024**3
-    """Most disk space for what is not in its table yet, per machine; then `when_full` decides."""
-    payload_bytes: int = 10 * 1024**2
-    """Bodies larger than this are not kept in inference tables; `logging_error_codes` says so."""
-    commit_s: float = 3.0
-    """Pause between two commits to a table."""
-    file_bytes: int = 128 * 1024**2
-    """Size of the files that compaction makes of small ones."""
-    upkeep_s: float = 3600.0
-    """Pause between two rounds of compaction and retention. 0: never."""
-    vacuum_s: float = 7 * 86400.0
-    """Files that compaction or retention replaced are deleted after this time: so old may a reader's version be."""
-    payload_retention_s: float = 0.0
-    """Requests older than this are deleted from inference tables, by whole days. 0: never."""
-    usage_retention_s: float = 365 * 86400.0
-    """The same for `system.serving.endpoint_usage`."""
-    prices: str = ""
-    """A JSON file with prices of models, in the form of the built-in table, that come before those."""
-    query_s: float = 60.0
-    """A query that runs longer is ended."""
-    query_memory_bytes: int = 1024**3
-    """Memory of one query; one that needs more fails."""
-    query_rows: int = 100_000
-    """Most rows of a result; further ones are cut off, and the answer says so."""
-    query_result_bytes: int = 25 * 1024**2
-    """Largest result; the same."""
-    query_processes: int = 4
-    """Queries at the same time, per server process; more wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderSettings:
-    """Vendors of external models."""
-
-    allow_private_addresses: bool = False
-    """Addresses in configs of external models may lead to private networks and this machine, by http too. Never to a cloud's metadata service."""
-
-
-@dataclass(frozen=True, slots=True)
 class AuditSettings:
     """The log of every change and every refused access."""
 
@@ -305,6 +251,7 @@ class Settings:
     warehouse: WarehouseSettings = field(default_factory=WarehouseSettings)
     guardrails: GuardrailSettings = field(default_factory=GuardrailSettings)
     providers: ProviderSettings = field(default_factory=ProviderSettings)
+    rate_limits: RateLimitSettings = field(default_factory=RateLimitSettings)
 
     def resolved(self) -> Settings:
         """The same with absolute `data_dir`, and `run_dir` and `database_url` filled in."""

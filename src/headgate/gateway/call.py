@@ -10,10 +10,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from headgate.access.principals import Principal
+from headgate.domain.request_record import Attempt, Verdict
 from headgate.domain.routing import EndpointRoute, EntityRoute
+from headgate.domain.usage import Usage
 
 if TYPE_CHECKING:
     from headgate.gateway.deployment import Deployment
+    from headgate.gateway.guarding import Guarding
+    from headgate.limits.limiter import Admission
+    from headgate.wire.chat import Head as BodyHead
+
+INVOCATIONS = "invocations"
+CHAT_COMPLETIONS = "chat/completions"
+COMPLETIONS = "completions"
+EMBEDDINGS = "embeddings"
+RESPONSES = "responses"
+MESSAGES = "anthropic/v1/messages"
+APIS = (INVOCATIONS, CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, MESSAGES)
+"""In which dialect a client may speak: what the ends of paths say."""
 
 ANONYMOUS = Principal("", "", admin=False)
 UNROUTED = EndpointRoute("", "", "NOT_READY")
@@ -71,12 +85,15 @@ class Head:
     method: str
     path: str
     endpoint_name: str
+    """Empty where the body names it: the step `address` then puts another head in the place of this one."""
     entity_name: str | None
     """Named in the path; None: the traffic split decides."""
     headers: Mapping[bytes, bytes]
     """Lower-case names."""
     authorization: str | None
     content_type: bytes
+    api: str = INVOCATIONS
+    """One of APIS."""
 
 
 def _nobody() -> None:
@@ -123,3 +140,25 @@ class Call:
     total_ms: float = 0.0
     """Once it is finished: from its head to its answer's end."""
     streamed: bool = False
+    asked: BodyHead | None = None
+    """What the body says of itself; set by `parse` where somebody on the way must know."""
+    task: str = ""
+    """What is asked for, of `providers.port`'s tasks; set by `parse` for external models."""
+    admission: Admission | None = None
+    """Of the rate limits, to be settled."""
+    guarding: Guarding | None = None
+    """What watches over this request and its answer; None: nothing does."""
+    kept: bool = False
+    """Whether it becomes a record: its answer's end waits until that is written."""
+    attempts: tuple[Attempt, ...] = ()
+    """Vendors that were asked, in order; the last one answered."""
+    verdicts: tuple[Verdict, ...] = ()
+    """Of guardrails, so far."""
+    usage: Usage | None = None
+    """Tokens, as far as the model has told."""
+    first_byte_s: float = 0.0
+    """When the first byte of the answer's body was there; 0: not yet."""
+    complete: bool = True
+    """False: the stream ended early."""
+    error_code: str = ""
+    """Of the error that it was refused with."""

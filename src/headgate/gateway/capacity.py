@@ -32,6 +32,8 @@ class Capacity:
         present = set()
         for endpoint in table.endpoints.values():
             for entity in endpoint.entities:
+                if entity.external is not None:
+                    continue
                 key = entity.deployment_key
                 present.add(key)
                 deployment = self._deployments.get(key)

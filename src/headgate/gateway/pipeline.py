@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from headgate import errors
@@ -19,11 +19,16 @@ from headgate.clock import Clock
 from headgate.gateway.call import Call, Chunks, Reply
 from headgate.gateway.capacity import Capacity
 from headgate.gateway.exchanges import Answer, Exchange
+from headgate.gateway.keeping import Keeper, KeepsNothing
+from headgate.gateway.stages.address import Address
 from headgate.gateway.stages.authenticate import Authenticate
+from headgate.gateway.stages.call_provider import CallProvider
 from headgate.gateway.stages.call_replica import CallReplica
 from headgate.gateway.stages.choose import Choose
 from headgate.gateway.stages.find_endpoint import FindEndpoint
+from headgate.gateway.stages.guard import Guard
 from headgate.gateway.stages.limit import Limit
+from headgate.gateway.stages.parse import Parse
 from headgate.gateway.stages.record import Record, Recorder
 from headgate.gateway.stages.trace import Trace
 from headgate.gateway.switchboard import Switchboard
@@ -57,6 +62,9 @@ class StepNeeds:
     clock: Clock
     rng: Random
     payload_bytes: int
+    keeper: Keeper = field(default_factory=KeepsNothing)
+    guard: Guard = field(default_factory=Guard)
+    call_provider: CallProvider = field(default_factory=CallProvider)
 
 
 def build(needs: StepNeeds) -> Pipeline:
@@ -66,22 +74,36 @@ def build(needs: StepNeeds) -> Pipeline:
         (
             Trace(needs.rng),
             Authenticate(needs.authenticate, needs.attempts),
+            Address(),
             FindEndpoint(needs.switchboard),
-            Record(needs.recorder),
+            Record(needs.recorder, needs.keeper),
+            Parse(),
             Limit(needs.payload_bytes),
+            needs.guard,
             choose,
         ),
-        CallReplica(choose, needs.clock),
+        Ends(CallReplica(choose, needs.clock), needs.call_provider, needs.keeper),
         needs.clock,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What comes after all steps."""
+
+    call_replica: CallReplica
+    call_provider: CallProvider
+    keeper: Keeper
 
 
 class Pipeline:
     """The steps, and the two ways to take a request along them."""
 
-    def __init__(self, steps: tuple[Step, ...], last: CallReplica, clock: Clock) -> None:
-        self.last = last
-        """What answers a request that has passed all steps."""
+    def __init__(self, steps: tuple[Step, ...], ends: Ends, clock: Clock) -> None:
+        self.last = ends.call_replica
+        """What answers a request that has passed all steps, if it is for a replica."""
+        self._call_provider = ends.call_provider
+        self._keeper = ends.keeper
         self._steps = steps
         self._endings = [(position, step.ended) for position, step in enumerate(steps) if hasattr(step, "ended")]
         self._clock = clock
@@ -126,8 +148,11 @@ class Pipeline:
                 await waiting
             while (waiting := self.enter(call)) is not None:
                 await waiting
-            reply = await (self.last(call) if begun is None else self.last(call, *begun))
+            reply = await self._ask(call, begun)
             status = reply.status
+            if call.kept:
+                call.status = status
+                reply = await self._keeper.answered(call, reply)
             if reply.length is None:
                 call.streamed = True
                 reply.chunks = _Ended(reply, call, self.end)
@@ -135,14 +160,24 @@ class Pipeline:
                 call.response_bytes = reply.length
             return reply
         except errors.HeadgateError as error:
-            status = error.http_status
+            status = call.status = error.http_status
+            call.error_code = error.error_code
+            if call.kept:
+                await self._keeper.refused(call, error)
             raise
         except asyncio.CancelledError:
-            status = CLIENT_LEFT
+            status = call.status = CLIENT_LEFT
+            if call.kept:
+                self._keeper.left(call)
             raise
         finally:
             if not call.streamed:
                 self.end(call, status)
+
+    async def _ask(self, call: Call, begun: tuple[Exchange, Answer] | None) -> Reply:
+        if call.entity.external is not None:
+            return await self._call_provider(call)
+        return await (self.last(call) if begun is None else self.last(call, *begun))
 
 
 class _Ended:

@@ -1,4 +1,4 @@
-"""Sixth step: which served entity takes the request: the one the path names, else by the traffic percentages.
+"""Last step before the model: which served entity takes the request: the one the path names, else by the traffic percentages.
 
 A request that was dealt to an entity without replicas waits for that entity, even when others have some: the split is the
 owner's wish, and an entity that gets a share must wake.
@@ -48,6 +48,9 @@ class Choose:
         return by_share(call.endpoint, self._rng) if name is None else by_name(call.endpoint, name)
 
     def _take(self, call: Call, entity: EntityRoute) -> None:
+        if entity.external is not None:
+            call.entity, call.deployment = entity, None
+            return
         deployment = self._capacity.of(entity.deployment_key)
         if deployment is None:
             # The route was found before the table was swapped, while another step waited.

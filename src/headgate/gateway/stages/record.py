@@ -6,9 +6,11 @@ A streamed answer is finished when its last chunk is sent or its client has left
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from typing import Protocol
 
 from headgate.gateway.call import Call
+from headgate.gateway.keeping import Keeper
 from headgate.telemetry import metrics
 from headgate.telemetry.counting import Metrics
 
@@ -38,13 +40,22 @@ class CountingRecorder:
 class Record:
     """See the module."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, keeper: Keeper) -> None:
         self._record = recorder.record
+        self._keeper = keeper
 
-    def __call__(self, call: Call) -> None:
-        """Entering it is all: `ended` is called for every request that did."""
+    def __call__(self, call: Call) -> Awaitable[None] | None:
+        """Entering it is nearly all: `ended` is called for every request that did."""
+        if not self._keeper.wants(call):
+            return None
+        call.kept = True
+        return _nothing()
 
     def ended(self, call: Call) -> None:
         self._record(call)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s %s %d %s", call.head.method, call.head.path, call.status, call.request_id)
+
+
+async def _nothing() -> None:
+    """Awaited by requests that become records: their answers wait for those to be written, so they need a task."""

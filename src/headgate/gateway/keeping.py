@@ -1,0 +1,47 @@
+"""Who keeps records of finished requests: the port between the pipeline and the warehouse's spool.
+
+`stages.record` asks `wants`; `pipeline` hands over what became of the request. Nothing here may be slow: it is on every answer's way out.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from headgate.errors import HeadgateError
+from headgate.gateway.call import Call, Reply
+
+
+class Keeper(Protocol):
+    """Of one server process."""
+
+    def wants(self, call: Call) -> bool:
+        """Whether this request becomes a record. Raises TemporarilyUnavailable when it must and cannot."""
+        ...
+
+    async def answered(self, call: Call, reply: Reply) -> Reply:
+        """Its answer as it may leave: complete ones once their record is written, streams with their last piece held back until then."""
+        ...
+
+    async def refused(self, call: Call, error: HeadgateError) -> None:
+        """It was answered with this error: returns once that is written."""
+        ...
+
+    def left(self, call: Call) -> None:
+        """Its client is gone before it was answered."""
+        ...
+
+
+class KeepsNothing:
+    """Where there is no spool."""
+
+    def wants(self, call: Call) -> bool:
+        return False
+
+    async def answered(self, call: Call, reply: Reply) -> Reply:
+        return reply
+
+    async def refused(self, call: Call, error: HeadgateError) -> None:
+        pass
+
+    def left(self, call: Call) -> None:
+        pass

@@ -1,0 +1,1 @@
+"""HTTP to vendors: pooled, bounded, and only to addresses that may be reached."""
