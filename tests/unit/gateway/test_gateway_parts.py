@@ -17,7 +17,9 @@ from headgate.clock import SystemClock
 from headgate.domain.routing import EndpointRoute, EntityRoute, RoutingTable
 from headgate.gateway import pipeline
 from headgate.gateway.call import Call, Head, Reply, Whole
+from headgate.gateway.keeping import KeepsNothing
 from headgate.gateway.stages import choose, find_endpoint
+from headgate.gateway.stages.call_provider import CallProvider
 from headgate.gateway.stages.call_replica import CallReplica
 from headgate.gateway.stages.trace import request_id
 from headgate.settings import LimitSettings
@@ -64,7 +66,8 @@ class Answers:
 
 
 def steps(log: list[str], *said: Said) -> pipeline.Pipeline:
-    return pipeline.Pipeline(said, cast(CallReplica, Answers(log)), SystemClock())
+    ends = pipeline.Ends(cast(CallReplica, Answers(log)), CallProvider(), KeepsNothing())
+    return pipeline.Pipeline(said, ends, SystemClock())
 
 
 def test_steps_are_entered_in_order_and_hear_of_the_end() -> None:
