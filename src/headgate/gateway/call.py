@@ -16,6 +16,7 @@ from headgate.domain.usage import Usage
 
 if TYPE_CHECKING:
     from headgate.gateway.deployment import Deployment
+    from headgate.gateway.dialects.port import Dialect
     from headgate.gateway.guarding import Guarding
     from headgate.limits.limiter import Admission
     from headgate.wire.chat import Head as BodyHead
@@ -144,6 +145,8 @@ class Call:
     """What the body says of itself; set by `parse` where somebody on the way must know."""
     task: str = ""
     """What is asked for, of `providers.port`'s tasks; set by `parse` for external models."""
+    dialect: Dialect | None = None
+    """How its client speaks, see `dialects`; set by `parse`. None: the middle language."""
     admission: Admission | None = None
     """Of the rate limits, to be settled."""
     guarding: Guarding | None = None
