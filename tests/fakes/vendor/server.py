@@ -5,53 +5,40 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import orjson
-from tests.fakes.vendor.scene import Dialect, Heard, Reply, Said, Scene, ToolCall
+from tests.fakes.vendor.scene import Dialect, Heard, Reply
+from tests.fakes.vendor.script import Act, Script, act_of
 
-from headgate.domain.usage import Usage
-
+__all__ = ["Act", "FakeVendor", "act_of"]
 _MOST_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Act:
-    """How one request is answered. All as it should be, unless said otherwise."""
-
-    scene: Scene = field(default_factory=Scene)
-    status: int = 200
-    """Another status is refused in the vendor's dialect, with `message`."""
-    message: str = "something is wrong"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """More of them, e.g. `{"retry-after": "2"}`."""
-    body: bytes | None = None
-    """Sent in the place of the answer: garbage."""
-    delay_s: float = 0.0
-    """Before anything is sent."""
-    pause_s: float = 0.0
-    """Before each piece but the first: a slow drip."""
-    piece_bytes: int = 0
-    """Pieces of this size in the place of one per event."""
-    hang_up_after_bytes: int | None = None
-    """The connection breaks when so many bytes of the body were sent; -1 before the head."""
-
-
 class FakeVendor:
-    """One server for any number of dialects. `acts` are played one per request, then `act` again and again."""
+    """One server for any number of dialects, and of vendors: `scripts` by the first part of the path, else `script`."""
 
     def __init__(self, dialects: Sequence[Dialect], act: Act | None = None) -> None:
-        self.act = act or Act()
-        self.acts: deque[Act] = deque()
-        self.heard: list[Heard] = []
-        self.left = 0
-        """Requests whose client went away before the answer was out."""
+        self.script = Script(act)
+        self.scripts: dict[str, Script] = {}
         self.connections = 0
         self._dialects = dialects
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
+
+    @property
+    def acts(self) -> deque[Act]:
+        """Played next, one per request."""
+        return self.script.acts
+
+    @property
+    def heard(self) -> list[Heard]:
+        return self.script.heard
+
+    @property
+    def left(self) -> int:
+        """Requests whose client went away before the answer was out."""
+        return self.script.left
 
     @property
     def url(self) -> str:
@@ -83,7 +70,7 @@ class FakeVendor:
                 if not await self._answer(heard, reader, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
-            self.left += 1
+            pass
         finally:
             self._open.discard(task)
             writer.close()
@@ -92,12 +79,26 @@ class FakeVendor:
         """False when the connection is done for."""
         if heard.route.startswith("/_"):
             return await self._control(heard, writer)
-        self.heard.append(heard)
-        act = self.acts.popleft() if self.acts else self.act
+        script = self.scripts.get(heard.route.split("/")[1], self.script)
+        act = script.next(heard)
+        script.busy += 1
+        try:
+            whole = await self._play(heard, act, reader, writer)
+        except ConnectionError:
+            whole = None
+        finally:
+            script.busy -= 1
+        if whole is None:
+            script.left += 1
+        return bool(whole)
+
+    async def _play(
+        self, heard: Heard, act: Act, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool | None:
+        """Whether the answer is out; None when the client went away before."""
         reply = self._reply(heard, act)
         if not await _waited(act.delay_s, reader):
-            self.left += 1
-            return False
+            return None
         if act.hang_up_after_bytes == -1:
             writer.transport.abort()
             return False
@@ -115,7 +116,9 @@ class FakeVendor:
             reply = dataclasses.replace(reply, pieces=tuple(body[at : at + size] for at in range(0, len(body), size)))
         return dataclasses.replace(reply, headers={**reply.headers, **act.headers})
 
-    async def _send(self, reply: Reply, act: Act, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _send(
+        self, reply: Reply, act: Act, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool | None:
         chunked = len(reply.pieces) > 1
         length = {"transfer-encoding": "chunked"} if chunked else {"content-length": str(len(reply.body))}
         head = [
@@ -125,9 +128,11 @@ class FakeVendor:
         writer.write("\r\n".join([*head, "", ""]).encode())
         sent = 0
         for number, piece in enumerate(reply.pieces):
-            if number and not await _waited(act.pause_s, reader):
-                self.left += 1
+            if number == act.hang_up_after_pieces:
+                writer.transport.close()
                 return False
+            if number >= max(1, act.pause_from) and not await _waited(act.pause_s, reader):
+                return None
             left = len(piece) if act.hang_up_after_bytes is None else act.hang_up_after_bytes - sent
             part = piece[: max(0, left)]
             writer.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked and part else part)
@@ -141,43 +146,23 @@ class FakeVendor:
         return True
 
     async def _control(self, heard: Heard, writer: asyncio.StreamWriter) -> bool:
-        """`POST /_acts` plays these next, `PUT /_act` is played from then on, `GET /_heard` tells what came."""
-        if heard.route == "/_acts":
-            self.acts.extend(act_of(one) for one in orjson.loads(heard.body))
-        elif heard.route == "/_act":
-            self.act = act_of(heard.json)
-        said = {
-            "left": self.left,
-            "connections": self.connections,
-            "heard": [{**dataclasses.asdict(one), "body": one.body.decode("utf-8", "replace")} for one in self.heard],
-        }
-        body = orjson.dumps(said)
+        """`POST /_acts` plays these next, `PUT /_act` is played from then on, `GET /_heard` tells what came; `/_acts/anna` and so on for the
+        vendor whose addresses begin with `/anna/`. `PUT /_act/anna` makes her, and forgets what she did."""
+        _, verb, *named = heard.route.split("/")
+        name = named[0] if named else ""
+        if verb == "_act" and name:
+            self.scripts[name] = Script(act_of(heard.json))
+        script = self.scripts[name] if name else self.script
+        if verb == "_acts":
+            script.acts.extend(act_of(one) for one in orjson.loads(heard.body))
+        elif verb == "_act":
+            script.act = act_of(heard.json)
+        body = orjson.dumps({"connections": self.connections, **script.told()})
         writer.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
         )
         await writer.drain()
         return True
-
-
-def act_of(said: Mapping[str, Any]) -> Act:
-    """An act from JSON, for a vendor in another process."""
-    told = dict(said)
-    if "scene" in told:
-        scene = dict(told["scene"])
-        scene["choices"] = tuple(_said(one) for one in scene.get("choices", [{"text": "Hello."}]))
-        if "usage" in scene:
-            scene["usage"] = Usage(**scene["usage"])
-        if "embeddings" in scene:
-            scene["embeddings"] = tuple(tuple(vector) for vector in scene["embeddings"])
-        told["scene"] = Scene(**scene)
-    if isinstance(told.get("body"), str):
-        told["body"] = told["body"].encode()
-    return Act(**told)
-
-
-def _said(one: Mapping[str, Any]) -> Said:
-    calls = tuple(ToolCall(**call) for call in one.get("tool_calls", ()))
-    return Said(**{**one, "tool_calls": calls})
 
 
 async def _read(reader: asyncio.StreamReader) -> Heard | None:
@@ -201,7 +186,7 @@ def _headers(lines: Iterable[str]) -> dict[str, str]:
 async def _waited(delay_s: float, reader: asyncio.StreamReader) -> bool:
     """Waits; False as soon as the client is gone."""
     deadline = asyncio.get_running_loop().time() + delay_s
-    while not reader.at_eof():
+    while not reader.at_eof() and reader.exception() is None:
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
             return True

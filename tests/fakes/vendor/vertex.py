@@ -71,13 +71,13 @@ class GoogleTokens:
         self._audience = audience
 
     def claims(self, heard: Heard) -> bool:
-        return heard.route == "/token"
+        return heard.route.endswith("/token")
 
     def reply(self, heard: Heard, scene: Scene) -> Reply:
         form = {key: values[0] for key, values in parse_qs(heard.body.decode()).items()}
         if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
             return self.refusal(400, "unsupported_grant_type")
-        audience = self._audience or f"http://{heard.headers['host']}/token"
+        audience = self._audience or f"http://{heard.headers['host']}{heard.route}"
         try:
             options = {"verify_iat": False, "verify_exp": False, "verify_signature": self._public_key is not None}
             claims = jwt.decode(form["assertion"], self._public_key or "", ["RS256"], options, audience=audience)  # type: ignore[arg-type]
