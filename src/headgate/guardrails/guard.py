@@ -14,7 +14,7 @@ import orjson
 
 from headgate.clock import Clock
 from headgate.domain.request_record import BLOCKED, FAILED, MASKED, PASSED, Verdict
-from headgate.errors import HeadgateError, InvalidParameterValue, MalformedRequest
+from headgate.errors import HeadgateError, MalformedRequest
 from headgate.guardrails import answers, bodies, texts
 from headgate.guardrails.keywords import Keywords
 from headgate.guardrails.pii.findings import Finder, masked
@@ -55,20 +55,6 @@ class Checked:
     verdicts: tuple[Verdict, ...] = ()
     refusal: HeadgateError | None = None
     question: Question | None = None
-
-
-def demand(policy: Policy, tools: Tools) -> None:
-    """What a configuration needs that the settings lack. Raises InvalidParameterValue with advice."""
-    for phase, side in ((INPUT, policy.input), (OUTPUT, policy.output)):
-        if side.safety and tools.judge is None:
-            raise InvalidParameterValue(
-                f"guardrails.{phase}.safety needs a judge: serve a model that answers as Llama Guard does, or an external one, and name its "
-                "endpoint in the setting guardrails.judge_endpoint."
-            )
-        if side.valid_topics and tools.embed is None:
-            raise InvalidParameterValue(
-                f"guardrails.{phase}.valid_topics needs embeddings: name an embeddings endpoint in the setting guardrails.embeddings_endpoint."
-            )
 
 
 class Guard:

@@ -5,14 +5,11 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.unit.guardrails.scenes import PII_BLOCK, PII_MASK, ScriptedJudge, StoppedClock, answer, chat, guard
+from tests.unit.guardrails.scenes import PII_BLOCK, PII_MASK, ScriptedJudge, answer, chat, guard
 
 from headgate.domain.request_record import BLOCKED, FAILED, MASKED, PASSED
-from headgate.errors import BadRequest, InvalidParameterValue, MalformedRequest, TemporarilyUnavailable
+from headgate.errors import BadRequest, MalformedRequest, TemporarilyUnavailable
 from headgate.guardrails import answers, bodies
-from headgate.guardrails.guard import Tools, demand
-from headgate.guardrails.pii.recognisers import BuiltIn
-from headgate.guardrails.policy import policy_of
 from headgate.guardrails.safety import CATEGORIES
 
 CARD = "4111 1111 1111 1111"
@@ -192,14 +189,6 @@ def test_a_shadow_records_and_does_nothing() -> None:
     assert out.body is said and out.refusal is None
     assert [one[:2] for one in outcomes(out)] == [("pii", BLOCKED), ("invalid_keywords", BLOCKED), ("safety", BLOCKED)]
     assert all(one.shadow for one in (*checked.verdicts, *asked.verdicts, *out.verdicts))
-
-
-def test_safety_and_topics_without_an_endpoint_are_refused_with_advice() -> None:
-    tools = Tools(BuiltIn(), StoppedClock())
-    for side, setting in (({"safety": True}, "judge_endpoint"), ({"valid_topics": ["a"]}, "embeddings_endpoint")):
-        with pytest.raises(InvalidParameterValue, match=setting):
-            demand(policy_of({"input": side}), tools)
-    demand(policy_of({"input": PII_MASK}), tools)
 
 
 def test_a_guardrail_endpoint_of_ones_own_is_spoken_to_in_the_previews_shapes() -> None:
