@@ -255,6 +255,14 @@ def check_legacy(config: AiGatewayConfig | None, legacy: tuple[RateLimit, ...]) 
         )
 
 
+def captured(auto_capture_config: Mapping[str, Any] | None) -> TableConfig | None:
+    """The legacy `auto_capture_config`, where a table is on unless it is switched off. Raises InvalidParameterValue."""
+    if auto_capture_config is None:
+        return None
+    given = {**auto_capture_config, "enabled": auto_capture_config.get("enabled") is not False}
+    return _table(given, "auto_capture_config")
+
+
 def _table(given: Mapping[str, Any], where: str) -> TableConfig:
     enabled = _typed(given.get("enabled"), bool, f"{where}.enabled", "true or false")
     catalog = _name(given.get("catalog_name"), f"{where}.catalog_name")

@@ -41,6 +41,14 @@ class ExternalModel:
     """Secrets by reference, `{{secrets/<scope>/<key>}}`."""
     sealed: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Secrets that came in plain text, sealed by the caller of `read`: never shown."""
+    first_byte_s: float | None = None
+    """How long the vendor may take until its answer begins; None: the setting."""
+    total_s: float | None = None
+    """And until it is over."""
+    place: str = ""
+    """What `sealed` was sealed for, without `:<field>`; empty in the store, `ServedEntity.external` says it."""
+    checked: tuple[str, ...] = ()
+    """Secrets that `references` meant when it was written, `<scope id>/<key>`; empty in the store, like `place`."""
 
 
 @dataclass(frozen=True, slots=True)

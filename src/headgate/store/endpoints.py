@@ -16,13 +16,16 @@ from headgate import errors
 from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outcome
 from headgate.domain.following import Target, Targets
 from headgate.domain.grants import CAN_MANAGE, ENDPOINT, Securable
-from headgate.store import grants, served_models, tables
+from headgate.store import grants, inference_tables, served_entity_history, served_models, tables
 from headgate.store.database import Database, revision_within
 
 _E = tables.endpoints
 _G = tables.generations
 _AT_ONCE = 200
 """Generations read with one query; databases limit a query's parameters."""
+
+_ROUTED = frozenset({"ai_gateway", "rate_limits", "budget_policy_id"})
+"""Columns that servers are to hear of when they change."""
 
 _Place = tuple[str, int]
 """(endpoint id, number)."""
@@ -128,6 +131,7 @@ class Endpoints:
                 if endpoint.wanted is not None:
                     self._hold(connection, endpoint.wanted.config)
                     connection.execute(sa.insert(_G).values(_generation_row(endpoint.id, endpoint.wanted)))
+                _claim(connection, endpoint.id, _kept(endpoint), endpoint.created_at_ms)
                 if manager is not None:
                     grants.replace_within(connection, Securable(ENDPOINT, endpoint.id), {manager: [CAN_MANAGE]})
         except sa.exc.IntegrityError as error:
@@ -145,6 +149,7 @@ class Endpoints:
             self._hold(connection, config)
             generation = Generation(1 if newest is None else newest.number + 1, config, Outcome.PENDING, now_ms)
             connection.execute(sa.insert(_G).values(_generation_row(row.id, generation)))
+            _claim(connection, row.id, inference_tables.wanted(name, None, config.auto_capture_config), now_ms)
             _change(connection, row.id, wanted_generation=generation.number, updated_at=now_ms, stopped=False)
         return self.get(name)
 
@@ -162,7 +167,7 @@ class Endpoints:
 
     def change(self, name: str, now_ms: int, **values: Any) -> Endpoint:
         """Sets columns that need no deployment: tags, email_notifications, telemetry_config, description …"""
-        with self._database.write() as connection:
+        with self._database.write(*(("routing",) if values.keys() & _ROUTED else ())) as connection:
             _change(connection, _locked(connection, name).id, updated_at=now_ms, **values)
         return self.get(name)
 
@@ -178,7 +183,7 @@ class Endpoints:
 
     def change_tags(self, name: str, add: Mapping[str, str | None], delete: Iterable[str]) -> Mapping[str, str | None]:
         """Adds and deletes tags atomically; returns what there is then, sorted by key."""
-        with self._database.write() as connection:
+        with self._database.write("routing") as connection:
             row = _locked(connection, name)
             gone = set(delete)
             tags = {key: value for key, value in {**row.tags, **add}.items() if key not in gone}
@@ -317,6 +322,7 @@ _PLAIN = (
     "telemetry_config",
     "route_optimized",
     "budget_policy_id",
+    "ai_gateway",
 )
 
 
@@ -330,6 +336,7 @@ def _endpoint(row: sa.Row[Any], generations: Mapping[tuple[str, int], Generation
         serving=generations.get((row.id, row.serving_generation)),
         stopped=row.stopped,
         deleted=row.deleted_at is not None,
+        rate_limits=tuple(row.rate_limits or ()),
         **{name: getattr(row, name) for name in _PLAIN},
     )
 
@@ -342,6 +349,7 @@ def _row(endpoint: Endpoint) -> dict[str, Any]:
         "created_at": endpoint.created_at_ms,
         "updated_at": endpoint.updated_at_ms,
         "tags": dict(endpoint.tags),
+        "rate_limits": list(endpoint.rate_limits) or None,
         "wanted_generation": endpoint.wanted and endpoint.wanted.number,
         "serving_generation": endpoint.serving and endpoint.serving.number,
         "stopped": endpoint.stopped,

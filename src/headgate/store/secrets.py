@@ -18,6 +18,8 @@ _K = secret_tables.secrets
 _G = grant_tables.grants
 _TOPIC = "sealing"
 """Of `access.sealing`: sealed texts are made and stored within one transaction of it."""
+VALUES = "secrets"
+"""Topic of every change of a value: what was read of them is to be read again."""
 
 
 class Secrets:
@@ -48,7 +50,7 @@ class Secrets:
 
     def delete_scope(self, scope: Scope) -> None:
         """With everything in it. Raises ResourceDoesNotExist."""
-        with self._database.write(_TOPIC) as connection:
+        with self._database.write(_TOPIC, VALUES) as connection:
             if connection.execute(sa.delete(_S).where(_S.c.id == scope.id)).rowcount == 0:
                 raise _no_scope(scope.name)
             grants.replace_within(connection, Securable(SECRET_SCOPE, scope.id), {})
@@ -79,7 +81,7 @@ class Secrets:
     def put(self, scope: Scope, secret: Secret, seal: Callable[[], str]) -> None:
         """Writes a secret, sealed within the transaction. Raises ResourceDoesNotExist, ResourceLimitExceeded."""
         mine = sa.and_(_K.c.scope_id == scope.id, _K.c.key == secret.key)
-        with self._database.write(_TOPIC) as connection:
+        with self._database.write(_TOPIC, VALUES) as connection:
             if connection.execute(sa.select(_S.c.id).where(_S.c.id == scope.id)).first() is None:
                 raise _no_scope(scope.name)
             replaced = connection.execute(sa.delete(_K).where(mine)).rowcount
@@ -99,7 +101,7 @@ class Secrets:
 
     def delete(self, scope: Scope, key: str) -> bool:
         """Whether there was one."""
-        with self._database.write(_TOPIC) as connection:
+        with self._database.write(_TOPIC, VALUES) as connection:
             mine = sa.and_(_K.c.scope_id == scope.id, _K.c.key == key)
             return connection.execute(sa.delete(_K).where(mine)).rowcount > 0
 

@@ -56,6 +56,9 @@ endpoints = sa.Table(
     sa.Column("telemetry_config", sa.JSON),
     sa.Column("route_optimized", sa.Boolean, nullable=False, default=False),
     sa.Column("budget_policy_id", sa.String(64)),
+    sa.Column("ai_gateway", sa.JSON(none_as_null=True)),
+    # Of the deprecated API.
+    sa.Column("rate_limits", sa.JSON(none_as_null=True)),
 )
 
 generations = sa.Table(

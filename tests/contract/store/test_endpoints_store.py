@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from headgate import errors
 from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outcome, Route, ServedEntity
+from headgate.domain.external_model import ExternalModel
 from headgate.domain.replica import Replica, ReplicaState
+from headgate.domain.request_record import InferenceTable
+from headgate.domain.routing import PLAIN
 from headgate.store import endpoints, leases, routing
 from headgate.store.activity import Activity, Load
 from headgate.store.database import Database
@@ -275,3 +280,73 @@ def test_more_endpoints_are_read_than_fit_into_one_query(database: Database) -> 
     for number in range(endpoints._AT_ONCE + 1):
         store.create(endpoint(f"churn-{number:03d}"))
     assert all(found.wanted is not None for found in store.all())
+
+
+# -- external models and what the gateway is asked for -----------------------------------------------------------------
+
+OPENAI = ExternalModel(
+    "gpt-4.1", "openai", "llm/v1/chat", {"openai_organization": "us"}, {}, {"openai_api_key": "s1.00000000.x"}, 2.5
+)
+
+
+def external(name: str = "gpt-4-1", **changes: Any) -> EndpointConfig:
+    model = dataclasses.replace(OPENAI, **changes)
+    entity = ServedEntity(name, "", "", "", task=model.task, external_model=model, secret_versions={"7/k": "v"})
+    return EndpointConfig((entity,), (Route(name, 100),))
+
+
+def served(store: Endpoints, config: EndpointConfig, **more: Any) -> Endpoint:
+    made = dataclasses.replace(endpoint(), wanted=Generation(1, config, Outcome.PENDING, 5), **more)
+    store.create(made)
+    assert store.activate(made.id, 1, {})
+    return made
+
+
+def test_an_external_model_comes_back_as_it_was_written(database: Database) -> None:
+    store = Endpoints(database)
+    made = served(store, external())
+    assert store.get("churn").serving.config == made.wanted.config  # type: ignore[union-attr]
+
+
+def test_routing_says_what_to_ask_of_a_vendor_and_nothing_of_replicas(database: Database) -> None:
+    made = served(Endpoints(database), external())
+    route = routing.read(database).endpoints["churn"]
+    [entity] = route.entities
+    assert (entity.name, entity.entity_name, entity.max_concurrency, entity.replicas) == ("gpt-4-1", "gpt-4.1", 0, ())
+    assert entity.external == dataclasses.replace(OPENAI, place=f"external-model:{made.id}:gpt-4-1", checked=("7/k",))
+    assert (route.gateway.kind, route.gateway.task) == ("EXTERNAL_MODEL", "llm/v1/chat")
+
+
+def test_what_is_asked_of_the_gateway_is_one_object_until_it_changes(database: Database) -> None:
+    store, reader = Endpoints(database), routing.RoutingReader(database)
+    limits = {"rate_limits": [{"calls": 3, "key": "user", "renewal_period": "minute"}]}
+    served(store, external(), ai_gateway=limits)
+    first = reader.read().endpoints["churn"].gateway
+    assert [limit.amount for limit in first.rate_limits] == [3]
+    store.change("churn", 6, description="new")
+    assert reader.read().endpoints["churn"].gateway is first
+    store.change("churn", 7, ai_gateway={**limits, "fallback_config": {"enabled": True}})
+    assert reader.read().endpoints["churn"].gateway.fallback
+    store.change("churn", 8, ai_gateway=None)
+    store.change_tags("churn", {}, ["team", "bare"])
+    gateway = reader.read().endpoints["churn"].gateway
+    assert (gateway.rate_limits, gateway.tags) == ((), {})
+
+
+def test_the_gateway_is_told_of_tags_limits_and_tables_in_their_legacy_forms(database: Database) -> None:
+    store = Endpoints(database)
+    capture = {"catalog_name": "main", "schema_name": "logs"}
+    config = dataclasses.replace(external(), auto_capture_config=capture)
+    legacy = ({"calls": 5, "key": "endpoint", "renewal_period": "minute"},)
+    served(store, config, rate_limits=legacy, budget_policy_id="b-1")
+    gateway = routing.read(database).endpoints["churn"].gateway
+    assert (gateway.tags, gateway.budget_policy_id) == ({"team": "x", "bare": ""}, "b-1")
+    assert [limit.amount for limit in gateway.rate_limits] == [5]
+    assert gateway.inference_table == InferenceTable("main", "logs", "churn", "legacy")
+
+
+def test_endpoints_that_ask_for_nothing_share_one_object(database: Database) -> None:
+    made = dataclasses.replace(endpoint(), tags={})
+    Endpoints(database).create(made)
+    assert Endpoints(database).activate(made.id, 1, {})
+    assert routing.read(database).endpoints["churn"].gateway is PLAIN
