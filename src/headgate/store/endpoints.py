@@ -131,7 +131,8 @@ class Endpoints:
                 if endpoint.wanted is not None:
                     self._hold(connection, endpoint.wanted.config)
                     connection.execute(sa.insert(_G).values(_generation_row(endpoint.id, endpoint.wanted)))
-                _claim(connection, endpoint.id, _kept(endpoint), endpoint.created_at_ms)
+                kept = inference_tables.wanted(endpoint.name, endpoint.ai_gateway, _capture(endpoint))
+                inference_tables.claim_within(connection, endpoint.id, kept, endpoint.created_at_ms)
                 if manager is not None:
                     grants.replace_within(connection, Securable(ENDPOINT, endpoint.id), {manager: [CAN_MANAGE]})
         except sa.exc.IntegrityError as error:
@@ -149,7 +150,8 @@ class Endpoints:
             self._hold(connection, config)
             generation = Generation(1 if newest is None else newest.number + 1, config, Outcome.PENDING, now_ms)
             connection.execute(sa.insert(_G).values(_generation_row(row.id, generation)))
-            _claim(connection, row.id, inference_tables.wanted(name, None, config.auto_capture_config), now_ms)
+            kept = inference_tables.wanted(name, None, config.auto_capture_config)
+            inference_tables.claim_within(connection, row.id, kept, now_ms)
             _change(connection, row.id, wanted_generation=generation.number, updated_at=now_ms, stopped=False)
         return self.get(name)
 
@@ -168,7 +170,10 @@ class Endpoints:
     def change(self, name: str, now_ms: int, **values: Any) -> Endpoint:
         """Sets columns that need no deployment: tags, email_notifications, telemetry_config, description …"""
         with self._database.write(*(("routing",) if values.keys() & _ROUTED else ())) as connection:
-            _change(connection, _locked(connection, name).id, updated_at=now_ms, **values)
+            row = _locked(connection, name)
+            kept = inference_tables.wanted(name, values.get("ai_gateway"))
+            inference_tables.claim_within(connection, row.id, kept, now_ms)
+            _change(connection, row.id, updated_at=now_ms, **values)
         return self.get(name)
 
     def hand_over(self, name: str, creator: str, manager: str, now_ms: int) -> Endpoint:
@@ -194,6 +199,7 @@ class Endpoints:
         """The wish of DELETE: the name is free at once, control cleans up. Raises ResourceDoesNotExist."""
         with self._database.write("wish", "routing") as connection:
             row = _locked(connection, name)
+            served_entity_history.keep_within(connection, row.id, now_ms)
             _change(connection, row.id, name=None, deleted_name=name, deleted_at=now_ms, updated_at=now_ms)
             grants.replace_within(connection, Securable(ENDPOINT, row.id), {})
 
@@ -269,6 +275,10 @@ def _locked(connection: sa.Connection, name: str) -> sa.Row[Any]:
     if row is None:
         raise errors.ResourceDoesNotExist(f"Serving endpoint with name {name} not found")
     return row
+
+
+def _capture(endpoint: Endpoint) -> Mapping[str, Any] | None:
+    return None if endpoint.wanted is None else endpoint.wanted.config.auto_capture_config
 
 
 def _newest(connection: sa.Connection, endpoint_id: str) -> sa.Row[Any, Any] | None:

@@ -13,6 +13,7 @@ from headgate.store import (
     identity_tables,
     oauth_tables,
     quota_tables,
+    record_tables,
     registry_tables,
     secret_tables,
     tables,
@@ -31,6 +32,7 @@ EVERY = (
     audit_tables,
     tracking_tables,
     quota_tables,
+    record_tables,
 )
 metadata = tables.metadata
 
