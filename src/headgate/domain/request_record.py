@@ -107,6 +107,9 @@ class RequestRecord:
     attempts: tuple[Attempt, ...] = ()
     guardrails: tuple[Verdict, ...] = ()
     usage_context: Mapping[str, str] = field(default_factory=dict)
+    """This and `client_request_id` are what the request's body says; looked up when the record is loaded."""
+    request_tags: Mapping[str, str] = field(default_factory=dict)
+    """The client's, of this one request."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """The endpoint's, for cost reports."""
     budget_policy_id: str | None = None

@@ -152,7 +152,9 @@ class Call:
     guarding: Guarding | None = None
     """What watches over this request and its answer; None: nothing does."""
     kept: bool = False
-    """Whether it becomes a record: its answer's end waits until that is written."""
+    """Whether a record of it is still to be made: its answer's end waits until that is written."""
+    received: bytes | bytearray = b""
+    """The body as it came, for its record, whatever becomes of `body`."""
     attempts: tuple[Attempt, ...] = ()
     """Vendors that were asked, in order; the last one answered."""
     verdicts: tuple[Verdict, ...] = ()

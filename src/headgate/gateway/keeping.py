@@ -26,8 +26,12 @@ class Keeper(Protocol):
         """It was answered with this error: returns once that is written."""
         ...
 
-    def left(self, call: Call) -> None:
-        """Its client is gone before it was answered."""
+    def ended(self, call: Call) -> None:
+        """It is over, and neither was said of it: its client is gone, or something failed that is not meant for clients."""
+        ...
+
+    def close(self) -> None:
+        """No more will come. Blocks until everything is written."""
         ...
 
 
@@ -43,5 +47,8 @@ class KeepsNothing:
     async def refused(self, call: Call, error: HeadgateError) -> None:
         pass
 
-    def left(self, call: Call) -> None:
+    def ended(self, call: Call) -> None:
+        pass
+
+    def close(self) -> None:
         pass

@@ -166,9 +166,7 @@ class Pipeline:
                 await self._keeper.refused(call, error)
             raise
         except asyncio.CancelledError:
-            status = call.status = CLIENT_LEFT
-            if call.kept:
-                self._keeper.left(call)
+            status = CLIENT_LEFT
             raise
         finally:
             if not call.streamed:

@@ -19,6 +19,7 @@ from headgate.domain.routing import RoutingTable
 from headgate.gateway import pipeline
 from headgate.gateway.capacity import Capacity
 from headgate.gateway.deployment import Terms
+from headgate.gateway.keeping import Keeper, KeepsNothing
 from headgate.gateway.load import DemandWriter, LoadReporter
 from headgate.gateway.presence import Presence, ServerRow
 from headgate.gateway.refusals import Note, unheard
@@ -53,6 +54,8 @@ class GatewayDependencies:
     attempts: Attempts = field(default_factory=Attempts)
     note: Note = unheard
     """`AuditLog.note`: told of requests that were refused."""
+    keeper: Keeper = field(default_factory=KeepsNothing)
+    """Of records of finished requests. Closed with the gateway."""
     clock: Clock = field(default_factory=SystemClock)
     rng: random.Random = field(default_factory=random.Random)
 
@@ -80,6 +83,7 @@ class Gateway:
                 clock=needs.clock,
                 rng=needs.rng,
                 payload_bytes=limits.payload_bytes,
+                keeper=needs.keeper,
             )
         )
         authenticate, attempts = needs.authenticate, needs.attempts
@@ -136,6 +140,7 @@ class Gateway:
         await self._loads.report()
         await self._presence.leave()
         await self.capacity.close()
+        await asyncio.to_thread(self._needs.keeper.close)
         await asyncio.to_thread(self._needs.counted.flush)
 
     def _swapped(self, table: RoutingTable) -> None:

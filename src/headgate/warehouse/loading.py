@@ -19,7 +19,7 @@ from headgate.settings import WarehouseSettings
 from headgate.telemetry import metrics
 from headgate.telemetry.counting import Metrics
 from headgate.warehouse.prices import PriceTable
-from headgate.warehouse.spool import frames
+from headgate.warehouse.spool import context, frames
 from headgate.warehouse.spool.segments import Inbox, Segment
 from headgate.warehouse.tables import places, rows
 from headgate.warehouse.tables.delta import Form, Tables, TableTrouble
@@ -152,7 +152,7 @@ class Loader:
         damage = frames.Damage()
         batch.segments.append(segment)
         tables = batch.tables_of.setdefault(segment.number, set())
-        for record in frames.decoded(content, damage):
+        for record in map(context.completed, frames.decoded(content, damage)):
             for name, form in rows.tables_of(record):
                 held = batch.records.setdefault(name, (form, []))
                 held[1].append((segment.number, record))

@@ -52,6 +52,8 @@ class Record:
         return _nothing()
 
     def ended(self, call: Call) -> None:
+        if call.kept:
+            self._keeper.ended(call)
         self._record(call)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s %s %d %s", call.head.method, call.head.path, call.status, call.request_id)

@@ -23,6 +23,7 @@ from headgate.domain.request_record import (
     Verdict,
 )
 from headgate.domain.usage import Usage
+from headgate.warehouse.spool import context
 
 MAGIC = b"HGR1"
 _HEAD = struct.Struct(">4sIIII")
@@ -35,10 +36,11 @@ _FIELDS = tuple(item.name for item in dataclasses.fields(RequestRecord) if item.
 def capped(record: RequestRecord, payload_bytes: int) -> RequestRecord:
     """Without bodies that nobody keeps or that are too large; the latter is noted in `error_codes`."""
     if record.inference_table is None and (record.task is None or not record.usage_tracked):
-        return dataclasses.replace(record, request=None, response=None)
+        return dataclasses.replace(context.completed(record), request=None, response=None)
     codes = list(record.error_codes)
     request, response = record.request, record.response
     if request is not None and len(request) > payload_bytes:
+        record = context.completed(record)
         request = None
         codes.append(MAX_REQUEST_SIZE_EXCEEDED)
     if response is not None and len(response) > payload_bytes:

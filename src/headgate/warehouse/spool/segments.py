@@ -20,6 +20,11 @@ _SPOOL_ID = "id"
 _LOADER_LOCK = "loader.lock"
 
 
+def folder(data_dir: Path) -> Path:
+    """Where an installation's is, on each of its machines."""
+    return data_dir / "spool"
+
+
 class OpenSegment:
     """A file that this process appends to. Not thread-safe."""
 

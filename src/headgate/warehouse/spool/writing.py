@@ -61,7 +61,7 @@ class Spool:
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         # Each is written by one thread only, so that neither needs a lock.
         self._put_bytes = self._taken_bytes = 0
-        self._over = False
+        self._over = self._stopped = False
         self._trouble_until_s = 0.0
         self._looked_at_s = 0.0
         self._logged_at_s = -LOG_S
@@ -79,7 +79,8 @@ class Spool:
         self._thread.start()
 
     def stop(self) -> None:
-        """Writes what waits and hands it to the loader. Blocks; nothing may be put any more."""
+        """Writes what waits and hands it to the loader. Blocks; what is put from now on is dropped."""
+        self._stopped = True
         self._queue.put(None)
         self._thread.join()
 
@@ -114,6 +115,9 @@ class Spool:
     def _enqueue(self, record: RequestRecord, told: asyncio.Future[bool] | None) -> bool:
         if self._over:
             self._disk_full.add()
+            return False
+        if self._stopped:
+            self._unwritten.add()
             return False
         if self._full():
             self._queue_full.add()

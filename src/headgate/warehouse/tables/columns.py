@@ -103,6 +103,7 @@ ENDPOINT_USAGE = pa.schema(
         ("price_source", _TEXT),
         ("attempts", pa.list_(ATTEMPT)),
         ("guardrails", pa.list_(VERDICT)),
+        ("request_tags", _WORDS),
         ("tags", _WORDS),
         ("budget_policy_id", _TEXT),
     ]

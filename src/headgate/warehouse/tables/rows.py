@@ -153,6 +153,7 @@ def _usage_row(record: RequestRecord, origin: Origin, prices: PriceTable) -> dic
         "price_source": source,
         "attempts": [dataclasses.asdict(attempt) for attempt in record.attempts],
         "guardrails": [dataclasses.asdict(verdict) for verdict in record.guardrails],
+        "request_tags": _words(record.request_tags),
         "tags": _words(record.tags),
     }
 

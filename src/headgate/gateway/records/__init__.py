@@ -1,0 +1,1 @@
+"""Records of finished requests, on their way from the pipeline to the warehouse's spool."""
