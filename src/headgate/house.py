@@ -35,6 +35,8 @@ _NOT_HANDED_ON = frozenset(
         "HEADGATE_SECRET_KEY",
         "HEADGATE_LOGIN_CLIENT_SECRET",
         "HEADGATE_STORAGE_SECRET_ACCESS_KEY",
+        "HEADGATE_PROVIDERS_PROXY_URL",
+        "HEADGATE_RATE_LIMITS_REDIS_URL",
     }
 )
 
@@ -166,10 +168,15 @@ def _prepare(settings: Settings) -> dict[str, object]:
     from headgate.access import bootstrap, sealing, secret_key
     from headgate.access.oauth import server as oauth
     from headgate.clock import SystemClock
+    from headgate.guardrails import configured
+    from headgate.limits import sharing
     from headgate.notices import Announcer
     from headgate.store import schema
     from headgate.store.database import Database
 
+    refusal = configured.refusal(settings.guardrails) or sharing.refusal(settings)
+    if refusal is not None:
+        return {"refusal": refusal}
     database = Database(settings.database_url, Announcer(settings.sockets))
     schema.upgrade(database)
     try:

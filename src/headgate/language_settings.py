@@ -116,3 +116,8 @@ class RateLimitSettings:
 
     redis_url: str = field(default="", repr=False, metadata=SECRET)
     """Redis to share them through, e.g. `redis://:password@host:6379/0`. Default: the database. Needs the extra `redis`."""
+    lease_s: float = 10.0
+    """A server process that dies keeps its part of each limit from the others for this long and a minute. Without the store, servers go on with
+    what they have for this long, and then within their share."""
+    patience_s: float = 0.25
+    """Longest that a request waits to hear how much of a limit the others have used. Then it is decided within this server's share. 0: at once."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uvicorn
 
-from headgate import recorded, tracked
+from headgate import governed, recorded, tracked
 from headgate.access import sealing
 from headgate.access.attempts import Attempts
 from headgate.access.audit import AuditLog
@@ -125,6 +125,8 @@ def gateway(shared: Shared) -> Gateway:
         workspace_id=shared.workspace_id,
         counted=shared.counted,
         note=shared.audit.note,
+        sharing=governed.limits(settings, database, me, shared.counted),
+        directory=shared.follower.now,
         keeper=recorded.keeper(settings, shared.counted),
     )
     return Gateway(needs)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from headgate import errors
 from headgate.access.attempts import Attempts
+from headgate.access.directory import Directory
 from headgate.access.principals import Principal
 from headgate.clock import Clock
 from headgate.gateway.call import Call, Chunks, Reply
@@ -32,6 +33,7 @@ from headgate.gateway.stages.parse import Parse
 from headgate.gateway.stages.record import Record, Recorder
 from headgate.gateway.stages.trace import Trace
 from headgate.gateway.switchboard import Switchboard
+from headgate.limits.limiter import Limiter
 
 CLIENT_LEFT = 499
 
@@ -63,6 +65,8 @@ class StepNeeds:
     rng: Random
     payload_bytes: int
     keeper: Keeper = field(default_factory=KeepsNothing)
+    limiter: Limiter | None = None
+    directory: Callable[[], Directory] | None = None
     guard: Guard = field(default_factory=Guard)
     call_provider: CallProvider = field(default_factory=CallProvider)
 
@@ -78,7 +82,7 @@ def build(needs: StepNeeds) -> Pipeline:
             FindEndpoint(needs.switchboard),
             Record(needs.recorder, needs.keeper),
             Parse(),
-            Limit(needs.payload_bytes),
+            Limit(needs.payload_bytes, needs.limiter, needs.directory),
             needs.guard,
             choose,
         ),

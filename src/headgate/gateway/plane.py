@@ -13,6 +13,7 @@ from typing import Any
 
 from headgate import errors
 from headgate.access.attempts import Attempts
+from headgate.access.directory import Directory
 from headgate.access.principals import Principal
 from headgate.clock import Clock, SystemClock, within
 from headgate.domain.routing import RoutingTable
@@ -26,6 +27,7 @@ from headgate.gateway.refusals import Note, unheard
 from headgate.gateway.routes import DoorNeeds, Routes
 from headgate.gateway.stages.record import CountingRecorder
 from headgate.gateway.switchboard import RoutingSource, Switchboard
+from headgate.limits.sharing import Sharing
 from headgate.settings import LimitSettings
 from headgate.store.activity import Load
 from headgate.telemetry.counting import Metrics
@@ -56,6 +58,10 @@ class GatewayDependencies:
     """`AuditLog.note`: told of requests that were refused."""
     keeper: Keeper = field(default_factory=KeepsNothing)
     """Of records of finished requests. Closed with the gateway."""
+    sharing: Sharing | None = None
+    """Rate limits; None: they are not enforced."""
+    directory: Callable[[], Directory] | None = None
+    """`Follower.now`."""
     clock: Clock = field(default_factory=SystemClock)
     rng: random.Random = field(default_factory=random.Random)
 
@@ -83,6 +89,8 @@ class Gateway:
                 clock=needs.clock,
                 rng=needs.rng,
                 payload_bytes=limits.payload_bytes,
+                limiter=None if needs.sharing is None else needs.sharing.limiter,
+                directory=needs.directory,
                 keeper=needs.keeper,
             )
         )
@@ -119,6 +127,8 @@ class Gateway:
         self._own(self._loads.run(self._needs.load_report_s))
         self._own(self._keep_house())
         self._own(self._flush())
+        if self._needs.sharing is not None:
+            self._own(self._needs.sharing.run())
 
     async def drain(self, deadline_s: float) -> None:
         """Not ready any more; requests may finish until the deadline, then those that wait for a replica are refused."""
@@ -137,6 +147,8 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        if self._needs.sharing is not None:
+            await self._needs.sharing.release()
         await self._loads.report()
         await self._presence.leave()
         await self.capacity.close()

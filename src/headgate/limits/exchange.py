@@ -14,6 +14,8 @@ from headgate.clock import Clock, within
 from headgate.domain.quota import Answer, Ask
 from headgate.limits.counters import Charge, Demand, Denied, Short, Taken
 from headgate.limits.leased import PACE_S, LeasedCounters, Terms
+from headgate.telemetry import metrics
+from headgate.telemetry.counting import Metrics, Number
 
 logger = logging.getLogger(__name__)
 
@@ -26,15 +28,19 @@ _RELEASE_S = 5.0
 class Exchanger:
     """`Counters` for one of several server processes. `run` until the server ends, then `release`."""
 
-    def __init__(self, exchange: Callable[[Ask], Answer], terms: Terms, clock: Clock) -> None:
+    def __init__(
+        self, exchange: Callable[[Ask], Answer], terms: Terms, clock: Clock, counted: Metrics | None = None
+    ) -> None:
         self.counters = LeasedCounters(terms)
         self._exchange = exchange
         self._clock = clock
         self._wanted = asyncio.Event()
         self._answered = asyncio.Event()
         self._told = False
-        self.exchanges = 0
-        self.failures = 0
+        self.exchanges, self.failures = (
+            Number() if counted is None else counted.number(metrics.RATE_LIMIT_EXCHANGES, outcome)
+            for outcome in ("answered", "failed")
+        )
 
     def take(self, demands: Sequence[Demand], now_s: float, last: bool = False) -> Taken | Denied | Short:
         found = self.counters.take(demands, now_s, last)
@@ -95,14 +101,14 @@ class Exchanger:
             answer = await asyncio.to_thread(self._exchange, ask)
         except Exception as error:  # whatever ails the store, requests go on within this server's share
             self.counters.failed(self._clock.monotonic_s())
-            self.failures += 1
+            self.failures.add()
             if not self._told:
                 self._told = True
                 logger.exception("rate limits cannot be shared with other servers (%s); each keeps to its share", error)
             return False
         else:
             self.counters.heard(ask, answer, self._clock.monotonic_s())
-            self.exchanges += 1
+            self.exchanges.add()
             if self._told:
                 self._told = False
                 logger.info("rate limits are shared with other servers again")

@@ -16,6 +16,8 @@ from headgate.clock import Clock
 from headgate.domain import rate_limits
 from headgate.domain.rate_limits import CALLS, TOKENS, Caller, Policy
 from headgate.limits.counters import Charge, Counters, Demand, Denied, Short, Taken
+from headgate.telemetry import metrics
+from headgate.telemetry.counting import Metrics, Number
 
 _ROUNDS = 3
 
@@ -53,9 +55,11 @@ FREE = ()
 class Limiter:
     """All limits of all endpoints in one server process."""
 
-    def __init__(self, counters: Counters, clock: Clock) -> None:
+    def __init__(self, counters: Counters, clock: Clock, counted: Metrics | None = None) -> None:
         self._counters = counters
         self._now_s = clock.monotonic_s
+        self._counted = counted
+        self._admitted = Number() if counted is None else counted.number(metrics.RATE_LIMIT_ADMITTED)
 
     def admit(self, asked: Asked) -> Admission | Awaitable[Admission]:
         """Counts the request. Raises TooManyRequests when a limit has no room; then nothing was counted, at no limit."""
@@ -86,8 +90,11 @@ class Limiter:
 
     def _admission(self, asked: Asked, found: Taken | Denied | Short) -> Admission:
         if isinstance(found, Taken):
+            self._admitted.add()
             return Admission(self, found.charges)
         if isinstance(found, Denied):
+            if self._counted is not None:
+                self._counted.number(metrics.RATE_LIMIT_REFUSED, found.clause.unit, found.clause.scope).add()
             raise rate_limits.refusal(asked.endpoint_name, found.clause, found.wait_s)
         raise AssertionError("no room is neither taken nor denied")
 

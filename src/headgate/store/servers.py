@@ -36,6 +36,11 @@ class Servers:
             mine = sa.update(_S).where(_S.c.server_id == server_id)
             return connection.execute(mine.values(identity_revision=revision)).rowcount > 0
 
+    def count(self, now_ms: int) -> int:
+        """How many were seen lately."""
+        with self._database.read() as connection:
+            return connection.execute(sa.select(sa.func.count()).where(_fresh(now_ms))).scalar_one()
+
     def newest_identity(self) -> int:
         """The directory that a server would read now."""
         return self._database.revision("identity")

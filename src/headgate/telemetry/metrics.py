@@ -114,6 +114,27 @@ AUDIT_DROPPED = Metric(
 AUDIT_FAILURES = Metric(
     "headgate_audit_failures_total", "counter", "Times the audit log could not be written; a change is refused then."
 )
+RATE_LIMIT_ADMITTED = Metric(
+    "headgate_rate_limit_admitted_total", "counter", "Requests that endpoints with rate limits let in."
+)
+RATE_LIMIT_REFUSED = Metric(
+    "headgate_rate_limit_refused_total",
+    "counter",
+    "Requests refused by a rate limit: of calls or tokens, of the endpoint or the caller.",
+    ("limit", "scope"),
+)
+RATE_LIMIT_EXCHANGES = Metric(
+    "headgate_rate_limit_exchanges_total",
+    "counter",
+    "Times rate limits were shared with other servers, or could not be.",
+    ("outcome",),
+)
+GUARDRAIL_VERDICTS = Metric(
+    "headgate_guardrail_verdicts_total",
+    "counter",
+    "What guardrails said of requests and answers; in mode `shadow` nothing came of it.",
+    ("guardrail", "phase", "outcome", "mode"),
+)
 SPOOL_DROPPED = Metric(
     "headgate_records_dropped_total", "counter", "Requests that were answered without being recorded.", ("reason",)
 )
@@ -152,6 +173,7 @@ ALL: Mapping[str, Metric] = {
         REFUSED, ROUTING_REVISION, ROUTING_FAILURES, REPORT_FAILURES, REPLICA_CPU, REPLICA_MEMORY, BATCHES, JOINED, MISMATCHES, LAP_SECONDS, ACTIONS,
         PROCESS_CPU, PROCESS_MEMORY, DIRECTORY_REVISION, DIRECTORY_FAILURES, AUTHENTICATION_FAILURES,
         AUDIT_DROPPED, AUDIT_FAILURES,
+        RATE_LIMIT_ADMITTED, RATE_LIMIT_REFUSED, RATE_LIMIT_EXCHANGES, GUARDRAIL_VERDICTS,
         SPOOL_DROPPED, SPOOL_FAILURES, SPOOL_BYTES, SPOOL_DAMAGE, LOADED, LOAD_FAILURES, LOAD_LAG,
     )
 }  # fmt: skip
