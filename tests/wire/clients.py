@@ -29,13 +29,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headgate-tests"
 
 
-def client_python(*requirements: str, python: str = "") -> Path:
+def client_python(*requirements: str, alone: Sequence[str] = (), python: str = "") -> Path:
     """The interpreter of an environment with these requirements; `python` is a version or path, else the one running.
 
-    Safe to call from several test processes at once. Raises AssertionError with uv's output when it cannot be built.
+    `alone` are installed without what they require. Safe to call from several test processes at once. Raises AssertionError
+    with uv's output when it cannot be built.
     """
     interpreter = python or sys.executable
-    key = hashlib.sha256(json.dumps([interpreter, sorted(requirements)]).encode()).hexdigest()[:16]
+    wanted = [interpreter, sorted(requirements), *([sorted(alone)] if alone else [])]
+    key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
     folder = cache_folder() / key
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -45,7 +47,9 @@ def client_python(*requirements: str, python: str = "") -> Path:
             shutil.rmtree(folder / "venv", ignore_errors=True)
             _uv("venv", "--quiet", "--python", interpreter, str(folder / "venv"))
             _uv("pip", "install", "--quiet", "--python", str(built), *requirements)
-            (folder / "complete").write_text("\n".join(sorted(requirements)))
+            if alone:
+                _uv("pip", "install", "--quiet", "--no-deps", "--python", str(built), *alone)
+            (folder / "complete").write_text("\n".join(sorted([*requirements, *alone])))
     return built
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
+from tests.fakes.vendor import responses
 from tests.fakes.vendor.scene import Heard, Reply, Said, Scene, parts
 
 _CHAT = frozenset(
@@ -128,7 +129,7 @@ class OpenAI:
         if route == "/embeddings":
             return _json(_embeddings(body, scene))
         if route == "/responses":
-            return _responses(body, scene)
+            return responses.reply(body, scene)
         make = _Completion(body, scene, route)
         if not body.get("stream"):
             return _json(make.whole())
@@ -238,50 +239,6 @@ def _embeddings(body: dict[str, Any], scene: Scene) -> dict[str, Any]:
     data = [{"object": "embedding", "index": index, "embedding": shaped(v)} for index, v in enumerate(scene.embeddings)]
     used = {"prompt_tokens": scene.usage.prompt_tokens, "total_tokens": scene.usage.prompt_tokens}
     return {"object": "list", "data": data, "model": scene.model, "usage": used}
-
-
-def _responses(body: dict[str, Any], scene: Scene) -> Reply:
-    said = scene.choices[0]
-    item = {
-        "type": "message",
-        "id": "msg_1",
-        "status": "completed",
-        "role": "assistant",
-        "content": [{"type": "output_text", "text": said.text, "annotations": []}],
-    }
-    used = {
-        "input_tokens": scene.usage.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": scene.usage.cached_tokens},
-        "output_tokens": scene.usage.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": scene.usage.reasoning_tokens},
-        "total_tokens": scene.usage.total_tokens,
-    }
-    begun = {"id": "resp_1", "object": "response", "created_at": 1_760_000_000, "model": scene.model, "output": []}
-    begun |= {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "error": None}
-    done = {**begun, "status": "completed", "output": [item], "usage": used}
-    if not body.get("stream"):
-        return _json(done)
-    where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
-    events: list[dict[str, Any]] = [
-        {"type": "response.created", "response": {**begun, "status": "in_progress", "usage": None}}
-    ]
-    events += [
-        {
-            "type": "response.output_item.added",
-            "output_index": 0,
-            "item": {**item, "status": "in_progress", "content": []},
-        }
-    ]
-    events += [
-        {"type": "response.output_text.delta", **where, "delta": part, "logprobs": []} for part in parts(said.text)
-    ]
-    events += [{"type": "response.output_item.done", "output_index": 0, "item": item}]
-    events += [{"type": "response.completed", "response": done}]
-    pieces = tuple(
-        b"event: %b\n%b" % (event["type"].encode(), _event({**event, "sequence_number": number}))
-        for number, event in enumerate(events)
-    )
-    return Reply(pieces, headers=SSE)
 
 
 def _logprob(token: str) -> dict[str, Any]:
