@@ -18,6 +18,7 @@ from headgate.api import unity_catalog
 from headgate.api.model_registry import files, mlflow_registry
 from headgate.api.oauth import families as oauth
 from headgate.api.tracking import families as tracking
+from headgate.gateway import paths
 
 INTRODUCTION = """All on the one public port. Every route works with and without a slash at its end; an unknown one is answered 404
 `ENDPOINT_NOT_FOUND`. Requests carry `Authorization: Bearer TOKEN`, but for `/health`, `/.well-known/` and signed URLs. The running
@@ -35,19 +36,23 @@ class Route:
     works: bool = True
 
 
-# The gateway matches the first three by hand (tests/docs holds them against its docstring); its front answers the others.
-INVOCATIONS = "/serving-endpoints/{name}/invocations"
-SERVED_MODEL_INVOCATIONS = "/serving-endpoints/{name}/served-models/{served_model_name}/invocations"
-ROUTE_OPTIMIZED_INVOCATIONS = "/{workspace_id}/serving-endpoints/{name}/invocations"
+_ASKED_AT = {
+    paths.INVOCATIONS_PATH: "Query an endpoint; traffic is split as its config says.",
+    paths.SERVED_MODEL_PATH: "Query one served entity, whatever the split.",
+    paths.WORKSPACE_PATH: "The same where an endpoint that is route optimized says it is.",
+}
+
+
+def _inference(method: str, path: str) -> Route:
+    if path in paths.BY_BODY:
+        told = "Anthropic's" if path.endswith("/messages") else "OpenAI's"
+        return Route(method, path, "Inference", f"{told} API; `model` is the endpoint's name.")
+    one = "One of them." if path.endswith("/{id}") else "The endpoints that the caller may query, as models."
+    return Route(method, path, "Inference", _ASKED_AT.get(path, one))
+
+
 DATA_PLANE = (
-    Route("POST", INVOCATIONS, "Inference", "Query an endpoint; traffic is split as its config says."),
-    Route("POST", SERVED_MODEL_INVOCATIONS, "Inference", "Query one served entity, whatever the split."),
-    Route(
-        "POST",
-        ROUTE_OPTIMIZED_INVOCATIONS,
-        "Inference",
-        "The same where an endpoint that is route optimized says it is.",
-    ),
+    *(_inference(method, path) for method, path in paths.ROUTES),
     Route("GET", "/health", "Operation", "200 when requests can be served."),
     Route("GET", "/metrics", "Operation", "Metrics of the whole server, see metrics.md."),
 )

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from headgate import errors
+from headgate.gateway import paths
 from headgate.gateway.call import Call, Head, Headers
 from headgate.gateway.plane import Gateway
 from headgate.gateway.routes import Message, Receive, Send, address
@@ -35,7 +36,7 @@ class Front:
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path = scope["path"]
-            if path.startswith(("/serving-endpoints/", self._routes.prefix)):
+            if path.startswith((paths.ORDINARY, paths.GATEWAY, self._routes.prefix)):
                 await self._routes(scope, receive, send)
                 return
             if path == "/health":

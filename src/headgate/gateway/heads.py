@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from headgate import errors
-from headgate.gateway import routes
+from headgate.gateway import paths
 from headgate.gateway.call import Head
 
 _REMEMBERED = 1024
@@ -61,16 +61,7 @@ class Heads:
         length = headers.get(b"content-length", b"0")
         if not _ELSEWHERE.isdisjoint(headers) or not length.isdigit():
             return None
-        authorization = headers.get(b"authorization")
-        head = Head(
-            method="POST",
-            path=url.partition(b"?")[0].decode("ascii"),
-            endpoint_name=target[0],
-            entity_name=target[1],
-            headers=headers,
-            authorization=None if authorization is None else authorization.decode("latin-1"),
-            content_type=headers.get(b"content-type", b""),
-        )
+        head = paths.head("POST", url.partition(b"?")[0].decode("ascii"), target, headers)
         return KnownHead(head, url, fields, parser.should_keep_alive(), int(length))
 
     def remember(self, content: bytes, known: KnownHead) -> None:
@@ -82,14 +73,14 @@ class Heads:
 
 
 @lru_cache(maxsize=1024)
-def _target(url: bytes, prefix: str) -> tuple[str, str | None] | None:
-    """Endpoint and served entity; None for what is not a plain path of an endpoint's."""
+def _target(url: bytes, prefix: str) -> paths.Target | None:
+    """None for what is not a plain path that requests for models are posted to."""
     if b"#" in url or not url.isascii():
         return None
-    path = routes.ordinary(url.partition(b"?")[0].decode("ascii"), prefix)
-    if not path.startswith("/serving-endpoints/") or "%" in path:
+    path = paths.within_workspace(url.partition(b"?")[0].decode("ascii"), prefix)
+    if not path.startswith((paths.ORDINARY, paths.GATEWAY)) or "%" in path:
         return None
     try:
-        return routes.target("POST", path)
+        return paths.target("POST", path)
     except errors.HeadgateError:
         return None

@@ -78,7 +78,7 @@ def build(needs: StepNeeds) -> Pipeline:
         (
             Trace(needs.rng),
             Authenticate(needs.authenticate, needs.attempts),
-            Address(),
+            Address(needs.payload_bytes),
             FindEndpoint(needs.switchboard),
             Record(needs.recorder, needs.keeper),
             Parse(),

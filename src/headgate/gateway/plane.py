@@ -22,6 +22,7 @@ from headgate.gateway.capacity import Capacity
 from headgate.gateway.deployment import Terms
 from headgate.gateway.keeping import Keeper, KeepsNothing
 from headgate.gateway.load import DemandWriter, LoadReporter
+from headgate.gateway.models_list import ModelsList
 from headgate.gateway.presence import Presence, ServerRow
 from headgate.gateway.refusals import Note, unheard
 from headgate.gateway.routes import DoorNeeds, Routes
@@ -95,8 +96,9 @@ class Gateway:
             )
         )
         authenticate, attempts = needs.authenticate, needs.attempts
+        models = ModelsList(self._switchboard).reply
         door = DoorNeeds(
-            steps, authenticate, attempts, limits, needs.workspace_id, needs.clock, needs.counted, needs.note
+            steps, authenticate, attempts, limits, needs.workspace_id, needs.clock, needs.counted, models, needs.note
         )
         self.routes = Routes(door)
         """The ASGI app for everything below `/serving-endpoints/`."""

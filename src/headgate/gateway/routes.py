@@ -1,11 +1,6 @@
 """The general door of the data plane: HTTP in, one `Call`, one `Reply`, HTTP out. Raw ASGI; nothing of a body is parsed.
 
-    POST /serving-endpoints/{name}/invocations
-    POST /serving-endpoints/{name}/served-models/{entity}/invocations
-    POST /{workspace_id}/serving-endpoints/{name}/invocations
-
-The last is where endpoints that are route optimized say they are; the first serves them as well.
-Takes any request, one task each, also from the middle of its way, where `direct` could not go on. The one place where the
+`paths` says what there is. Takes any request, one task each, also from the middle of its way, where `direct` could not go on. The one place where the
 gateway's errors become HTTP.
 """
 
@@ -23,6 +18,7 @@ from headgate import errors
 from headgate.access.attempts import Attempts
 from headgate.access.principals import Principal
 from headgate.clock import Clock, within
+from headgate.gateway import paths
 from headgate.gateway.call import Call, Head, Headers, Reply, Whole
 from headgate.gateway.exchanges import Answer, Exchange
 from headgate.gateway.pipeline import Pipeline
@@ -40,9 +36,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Receive, Send], Awaitable[None]]
 
-_ORDINARY = "/serving-endpoints/"
-_HOW = "Send requests as POST /serving-endpoints/{name}/invocations."
-
 
 @dataclass(frozen=True, slots=True)
 class DoorNeeds:
@@ -55,6 +48,8 @@ class DoorNeeds:
     workspace_id: str
     clock: Clock
     counted: Metrics
+    models: Callable[[Head, Principal], Awaitable[Reply]]
+    """`ModelsList.reply`."""
     note: Note = unheard
 
 
@@ -63,7 +58,7 @@ class ClientLeft(Exception):
 
 
 class Routes:
-    """An ASGI app for everything below `/serving-endpoints/`; what it knows of requests is shared with `direct`."""
+    """An ASGI app for everything below `/serving-endpoints/` and `/ai-gateway/`; what it knows of requests is shared with `direct`."""
 
     def __init__(self, needs: DoorNeeds) -> None:
         self.active = 0
@@ -78,12 +73,13 @@ class Routes:
         self.attempts = needs.attempts
         self.payload_bytes = needs.limits.payload_bytes
         self.execution_s = needs.limits.execution_s
-        self.prefix = f"/{needs.workspace_id}{_ORDINARY}"
+        self.prefix = f"/{needs.workspace_id}{paths.ORDINARY}"
         """What paths of our workspace begin with, whose rest is as after `/serving-endpoints/`."""
         self.workspace = (b"x-databricks-org-id", needs.workspace_id.encode())
         """A header of every answer."""
         self.refusals = Refusals(needs.note, needs.clock)
         self._counted = needs.counted
+        self._models = needs.models
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         self.active += 1
@@ -159,10 +155,12 @@ class Routes:
         """The reply to one request, whatever happens. Raises only ClientLeft and CancelledError."""
         call = None
         try:
-            head = _head(scope, ordinary(scope["path"], self.prefix))
+            head = _head(scope, self.prefix)
             arrived_s = self.clock.monotonic_s()
             call = Call(head, b"", 0, arrived_s, arrived_s + self.execution_s)
             call.address = address(scope)
+            if head.api == paths.MODELS:
+                return await self._list(call)
             await self._read(call, receive)
         except ClientLeft:
             raise
@@ -171,6 +169,13 @@ class Routes:
             reply.headers.append(self.workspace)
             return reply
         return await self._finish(call, watch, None, None)
+
+    async def _list(self, call: Call) -> Reply:
+        """Raises HeadgateError."""
+        call.principal = await self.admit(call.head.authorization, call.address)
+        reply = await self._models(call.head, call.principal)
+        reply.headers.append(self.workspace)
+        return reply
 
     async def _finish(
         self, call: Call, watch: Watch, waiting: Awaitable[None] | None, begun: tuple[Exchange, Answer] | None
@@ -242,45 +247,12 @@ def _whole(status: int, headers: Headers, body: bytes) -> Reply:
     return Reply(status, headers, Whole(body), len(body))
 
 
-def ordinary(path: str, prefix: str) -> str:
-    """The path without the workspace that it names, if it begins with `prefix`."""
-    return path[len(prefix) - len(_ORDINARY) :] if path.startswith(prefix) else path
-
-
-def _head(scope: Mapping[str, Any], path: str) -> Head:
+def _head(scope: Mapping[str, Any], prefix: str) -> Head:
     """Raises EndpointNotFound, MethodNotAllowed."""
-    headers = dict(scope["headers"])
-    endpoint_name, entity_name = target(scope["method"], path)
-    authorization = headers.get(b"authorization")
-    return Head(
-        method=scope["method"],
-        path=scope["path"],
-        endpoint_name=endpoint_name,
-        entity_name=entity_name,
-        headers=headers,
-        authorization=None if authorization is None else authorization.decode("latin-1"),
-        content_type=headers.get(b"content-type", b""),
-    )
+    method, path = scope["method"], scope["path"]
+    return paths.head(method, path, paths.target(method, paths.within_workspace(path, prefix)), dict(scope["headers"]))
 
 
 def address(scope: Mapping[str, Any]) -> str:
     """Where the client's connection comes from."""
     return scope["client"][0] if scope.get("client") else ""
-
-
-def target(method: str, path: str) -> tuple[str, str | None]:
-    """Endpoint and served entity of a path. Raises EndpointNotFound, MethodNotAllowed."""
-    parts = path.split("/")
-    if not parts[-1]:
-        parts.pop()
-    count = len(parts)
-    found: tuple[str, str | None]
-    if count == 4 and parts[3] == "invocations":
-        found = parts[2], None
-    elif count == 6 and parts[3] == "served-models" and parts[5] == "invocations":
-        found = parts[2], parts[4]
-    else:
-        raise errors.EndpointNotFound(f"There is nothing at {method} {path}. {_HOW}")
-    if method != "POST":
-        raise errors.MethodNotAllowed(f"{method} is not allowed here. {_HOW}", headers={"allow": "POST"})
-    return found

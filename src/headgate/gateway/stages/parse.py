@@ -1,4 +1,7 @@
-"""What is asked for, for the steps that must know: only requests to external models, and to endpoints that count tokens, are looked at."""
+"""What is asked for: which task a client's API means on the kind of endpoint that was found, and in which dialect it speaks.
+
+Only requests to external models, and to models of our own by other routes than `invocations`, are looked at.
+"""
 
 from __future__ import annotations
 

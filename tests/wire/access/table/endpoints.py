@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.wire.access.table.rows import ANYBODY, TO_MANAGE, TO_QUERY, TO_VIEW, Row, Section
 
+from headgate.gateway.paths import BY_BODY, MODELS_PATHS
+
 SE = "/api/2.0/serving-endpoints"
 MODEL = {"entity_name": "{model}", "entity_version": "1", "workload_size": "Small", "scale_to_zero_enabled": True}
 RECORDS = {"dataframe_records": [{"a": 1.0}]}
@@ -58,9 +60,24 @@ CONTROL = Section(
     ),
 )
 
+
+def by_body(path: str, api: str) -> Row:
+    """The endpoint in the body. It serves no language model, so those who get through to it are told so: 400."""
+    asked = {"messages": [{"role": "user", "content": "Hello?"}], "prompt": "Hello?", "input": "Hello?"}
+    return Row(
+        "POST",
+        path,
+        TO_QUERY,
+        body={"model": "{endpoint}", **asked},
+        ok=400,
+        missing="ENDPOINT_NOT_FOUND",
+    )
+
+
 QUERY = Section(
     "Inference",
-    "On the endpoint, *manager* has CAN_MANAGE, *querier* CAN_QUERY, *viewer* CAN_VIEW.",
+    "On the endpoint, *manager* has CAN_MANAGE, *querier* CAN_QUERY, *viewer* CAN_VIEW. A list of models has the endpoints that the caller "
+    "may query; a token narrowed to one endpoint sees that one.",
     (
         Row(
             "POST",
@@ -85,6 +102,12 @@ QUERY = Section(
             "/serving-endpoints/{endpoint}/served-models/{entity}/invocations",
             RECORDS,
             missing="ENDPOINT_NOT_FOUND",
+        ),
+        *(by_body(path, api) for path, api in BY_BODY.items()),
+        *(Row("GET", path, ANYBODY, narrowed=200) for path in MODELS_PATHS),
+        *(
+            Row("GET", path + "/{id}", TO_QUERY, path + "/{endpoint}", missing="ENDPOINT_NOT_FOUND")
+            for path in MODELS_PATHS
         ),
     ),
 )
