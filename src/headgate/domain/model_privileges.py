@@ -21,15 +21,19 @@ CREATE_CATALOG = "CREATE_CATALOG"
 CREATE_MODEL = "CREATE_MODEL"
 CREATE_MODEL_VERSION = "CREATE_MODEL_VERSION"
 CREATE_SCHEMA = "CREATE_SCHEMA"
+CREATE_TABLE = "CREATE_TABLE"
+"""To have an endpoint's requests kept in an inference table there."""
 EXECUTE = "EXECUTE"
 """To load and to serve."""
 MANAGE = "MANAGE"
 """To grant, to rename, to delete, to change the owner, the comment and aliases."""
+SELECT = "SELECT"
+"""To read inference tables."""
 USE_CATALOG = "USE_CATALOG"
 USE_SCHEMA = "USE_SCHEMA"
 
 _ON_MODELS = frozenset({ALL_PRIVILEGES, APPLY_TAG, BROWSE, CREATE_MODEL_VERSION, EXECUTE, MANAGE})
-_ON_SCHEMAS = _ON_MODELS | {CREATE_MODEL, USE_SCHEMA}
+_ON_SCHEMAS = _ON_MODELS | {CREATE_MODEL, CREATE_TABLE, SELECT, USE_SCHEMA}
 GRANTABLE: Mapping[str, frozenset[str]] = {
     METASTORE: frozenset({CREATE_CATALOG}),
     CATALOG: _ON_SCHEMAS | {CREATE_SCHEMA, USE_CATALOG},

@@ -38,6 +38,8 @@ class Claim:
     """Whether the endpoint is still there."""
     in_schema: bool
     """Whether the schema of that name is the one in which it was made."""
+    schema_owner: str
+    """Of the schema that has that name now; empty when none has."""
 
     @property
     def schema_name(self) -> str:
@@ -91,7 +93,7 @@ class InferenceTables:
 
     def _select(self, where: sa.ColumnElement[bool]) -> list[Claim]:
         query = (
-            sa.select(_T, _E.c.id.label("alive"), _S.c.id.label("now"))
+            sa.select(_T, _E.c.id.label("alive"), _S.c.id.label("now"), _S.c.owner_id)
             .outerjoin(_E, sa.and_(_E.c.id == _T.c.endpoint_id, _E.c.deleted_at.is_(None)))
             .outerjoin(_S, _S.c.full_name == _T.c.schema_name)
             .where(where)
@@ -106,6 +108,7 @@ class InferenceTables:
                     row.created_at,
                     row.alive is not None,
                     row.now is not None and row.now == row.schema_id,
+                    row.owner_id or "",
                 )
                 for row in connection.execute(query)
             ]

@@ -83,7 +83,7 @@ def test_main_and_its_default_schema_are_there_for_everybody(database: Database)
     assert [found.full_name for found in namespaces.search(catalog="main", limit=10)] == ["main.default"]
     assert namespaces.get("main").owner_id == "1"
     assert granted(database, CATALOG, "main") == {"3": {"USE_CATALOG", "CREATE_SCHEMA"}}
-    assert granted(database, SCHEMA, "main.default") == {"3": {"USE_SCHEMA", "CREATE_MODEL"}}
+    assert granted(database, SCHEMA, "main.default") == {"3": {"USE_SCHEMA", "CREATE_MODEL", "CREATE_TABLE"}}
 
 
 def test_a_namespace_is_read_as_it_was_written(database: Database) -> None:

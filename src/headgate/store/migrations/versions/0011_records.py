@@ -12,6 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    grants = sa.table("grants", *(sa.column(name) for name in ("kind", "securable_id", "grantee_id", "privilege")))
+    # As with models: everybody may begin there, and an administrator may change it.
+    everybody = {"grantee_id": "3", "privilege": "CREATE_TABLE"}
+    op.bulk_insert(grants, [{"kind": "schema", "securable_id": "main.default", **everybody}])
     op.create_table(
         "inference_tables",
         sa.Column("full_name", sa.String(length=767), nullable=False),
