@@ -25,6 +25,7 @@ from headgate.access.oauth.server import AuthorizationServer
 from headgate.access.principals import Authenticator, Principal
 from headgate.access.rights import Rights
 from headgate.access.secrets import Vault
+from headgate.access.table_rights import TableRights
 from headgate.api import unity_catalog
 from headgate.api.app import create_app
 from headgate.api.auditing import Auditing, Outside
@@ -49,6 +50,7 @@ from headgate.store.database import Database
 from headgate.store.endpoints import Endpoints
 from headgate.store.grants import Grants
 from headgate.store.identities import Identities
+from headgate.store.inference_tables import InferenceTables
 from headgate.store.replicas import Replicas
 from headgate.store.secrets import Secrets
 from headgate.store.servers import Servers
@@ -137,6 +139,7 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
     settings, database, clock = shared.settings, shared.database, SystemClock()
     registry = Registry(database, storages.open_storage(settings, storages.MODELS, clock), clock)
     model_rights = ModelRights(database)
+    table_rights = TableRights(InferenceTables(database), Rights(Grants(database)), model_rights)
     key = sealing.sealed_fact(database, shared.sealer, "url_signing_key", signing.new_key)
     signer = signing.UrlSigner(bytes.fromhex(key), clock)
     service, builds = settings.data_dir / "logs" / "service", settings.data_dir / "logs" / "builds"
@@ -150,6 +153,7 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
         audit=shared.audit,
         model_rights=model_rights,
         may_serve=model_rights.require_to_serve,
+        may_keep=table_rights.require_to_keep,
         replicas=Replicas(database),
         servers=Servers(database),
         vault=Vault(Secrets(database), shared.sealer, clock),

@@ -20,6 +20,7 @@ from headgate.access.rights import Rights
 from headgate.access.secrets import Vault
 from headgate.clock import Clock
 from headgate.domain.environment import ModelDescription
+from headgate.domain.request_record import InferenceTable
 from headgate.store.endpoints import Endpoints
 from headgate.store.grants import Grants
 from headgate.store.identities import Identities
@@ -29,6 +30,10 @@ from headgate.store.servers import Servers
 
 def _anybody(_caller: Principal, _model: str) -> None:
     """Lets everybody serve every model."""
+
+
+def _anywhere(_caller: Principal, _endpoint_id: str, _table: InferenceTable) -> None:
+    """Lets everybody keep requests in every table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,8 @@ class ApiDependencies:
     """Longest request body, files and tracking aside."""
     may_serve: Callable[[Principal, str], None] = _anybody
     """(who, model) -> nothing when they have EXECUTE on it. Raises ResourceDoesNotExist, PermissionDenied."""
+    may_keep: Callable[[Principal, str, InferenceTable], None] = _anywhere
+    """(who, endpoint id, table) -> nothing when they may have its requests kept there. Raises as `TableRights.require_to_keep`."""
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
     """Ids of endpoints, 32 hex digits."""
     pause: Callable[[float], None] = time.sleep

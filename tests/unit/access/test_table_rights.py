@@ -117,7 +117,7 @@ def test_keeping_requests_takes_create_table_in_a_schema_one_may_use(place: Plac
     with pytest.raises(errors.ResourceDoesNotExist):
         place.rights.require_to_keep(BOB, NEXT, new)
     place.grant(CATALOG, "shop", bob=("USE_CATALOG",))
-    with pytest.raises(errors.ResourceDoesNotExist, match="shop.absent"):
+    with pytest.raises(errors.ResourceDoesNotExist, match=r"shop\.absent"):
         place.rights.require_to_keep(CLAIRE, NEXT, InferenceTable("shop", "absent", "new"))
     place.grant(SCHEMA, "shop.buyers", bob=("USE_SCHEMA",))
     with pytest.raises(errors.PermissionDenied, match="CREATE_TABLE"):
