@@ -49,7 +49,13 @@ def serve(settings: Settings) -> int:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry of the processes below the supervisor."""
-    roles = {"server": run_server, "control": run_control, "agent": run_agent, "tracking": run_tracking}
+    roles = {
+        "server": run_server,
+        "control": run_control,
+        "agent": run_agent,
+        "tracking": run_tracking,
+        "warehouse": run_warehouse,
+    }
     parser = argparse.ArgumentParser(prog="headgate.app")
     parser.add_argument("role", choices=sorted(roles))
     parser.add_argument("--settings", type=Path, required=True)
@@ -203,6 +209,13 @@ def run_tracking(role: Role) -> None:
     from headgate import tracked
 
     tracked.run_child(role.settings, role.lifeline_fd)
+
+
+def run_warehouse(role: Role) -> None:
+    """Finished requests of this machine into tables."""
+    from headgate import loaded
+
+    loaded.run(role.settings, role.lifeline_fd)
 
 
 def _model_copies(settings: Settings) -> ModelFiles | None:

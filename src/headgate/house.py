@@ -23,6 +23,7 @@ from headgate import supervisor
 from headgate.registry.object_storage import bucket
 from headgate.settings import Settings, SettingsError
 from headgate.telemetry import logs
+from headgate.warehouse import presence
 
 logger = logging.getLogger(__name__)
 
@@ -256,7 +257,7 @@ def _programs(settings: Settings, house: _House) -> list[list[supervisor.Program
         command = [sys.executable, "-m", "headgate.app", role, "--settings", str(house.settings_file)]
         command += ["--lifeline-fd", str(house.lifeline_fd), "--number", str(number)]
         fds = {"socket": house.listener_fd if role == "server" else None}
-        fds["secret-key"] = house.secret_key_fd if role != "agent" else None
+        fds["secret-key"] = house.secret_key_fd if role not in ("agent", "warehouse") else None
         fds["secrets"] = house.secrets_fd
         passed = {name: fd for name, fd in fds.items() if fd is not None}
         command += [f"--{name}-fd={fd}" for name, fd in passed.items()]
@@ -265,7 +266,9 @@ def _programs(settings: Settings, house: _House) -> list[list[supervisor.Program
         return supervisor.Program(name, tuple(command), tuple(passed.values()), deadline_s, environ)
 
     servers = [program("server", number) for number in range(settings.workers)]
-    return [servers, [program("control")], [program("agent")]]
+    # After the servers, since it loads what they leave.
+    loader = [program("warehouse")] if presence.missing() is None else []
+    return [servers, [program("control"), *loader], [program("agent")]]
 
 
 class _Greeter:

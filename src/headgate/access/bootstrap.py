@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,11 @@ def token_hash_key(database: Database, sealer: Sealer) -> bytes:
 def workspace_id(database: Database) -> str:
     """This installation's number, 16 digits; clients want it as `X-Databricks-Org-Id`."""
     return leases.fact_or_set(database, "workspace_id", str(10**15 + secrets.randbelow(9 * 10**15)))
+
+
+def account_id(workspace_id: str) -> str:
+    """The account that clients and tables are told of: there is one per installation."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, workspace_id))
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
-
 from fastapi import APIRouter, Request
 
+from headgate.access import bootstrap
 from headgate.api.dependencies import Given, base_url
 
 
@@ -21,6 +20,6 @@ async def config(request: Request, dependencies: Given) -> dict[str, str]:
     return {
         "oidc_endpoint": f"{base_url(dependencies, request)}/oidc",
         "workspace_id": dependencies.workspace_id,
-        "account_id": str(uuid.uuid5(uuid.NAMESPACE_OID, dependencies.workspace_id)),
+        "account_id": bootstrap.account_id(dependencies.workspace_id),
         "cloud": "AWS",
     }

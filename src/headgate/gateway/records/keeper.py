@@ -26,6 +26,7 @@ class Records:
     def __init__(self, spool: Spool, clock: Clock, payload_bytes: int) -> None:
         """Longer streams are not kept."""
         self._spool, self._clock, self._payload_bytes = spool, clock, payload_bytes
+        self.now_s = clock.monotonic_s
 
     def wants(self, call: Call) -> bool:
         route = call.endpoint.gateway
@@ -39,12 +40,12 @@ class Records:
         if reply.length is None:
             call.streamed = True
             most_bytes = self._payload_bytes if making.keeps_bodies(call.endpoint.gateway) else 0
-            reply.chunks = KeptStream(call, reply, self, self._clock, most_bytes)
+            reply.chunks = KeptStream(call, reply, self, most_bytes)
             return reply
         body = b"".join([chunk async for chunk in reply.chunks])
         reply.chunks = Whole(body)
         if not call.first_byte_s:
-            call.first_byte_s = self._clock.monotonic_s()
+            call.first_byte_s = self.now_s()
         await self.write(call, Outcome(reply.status, body))
         return reply
 
@@ -78,4 +79,4 @@ class Records:
         self._spool.put(record)
 
     def _record(self, call: Call, outcome: Outcome) -> RequestRecord:
-        return making.record(call, outcome, self._clock.monotonic_s() - call.arrived_s, self._clock.now_ms())
+        return making.record(call, outcome, self.now_s() - call.arrived_s, self._clock.now_ms())

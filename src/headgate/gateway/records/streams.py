@@ -6,7 +6,6 @@ import re
 from typing import Protocol
 
 from headgate import errors
-from headgate.clock import Clock
 from headgate.gateway.call import Call, Chunks, Reply
 from headgate.gateway.dialects import choosing
 from headgate.gateway.records.making import Outcome
@@ -29,15 +28,19 @@ class Ending(Protocol):
         """Does not wait."""
         ...
 
+    def now_s(self) -> float:
+        """`clock.monotonic_s`."""
+        ...
+
 
 class KeptStream:
     """The same chunks. References to them are kept, up to a size; none waits but the last."""
 
-    __slots__ = ("_call", "_chunks", "_clock", "_ending", "_kept", "_left_bytes", "_over", "_reply")
+    __slots__ = ("_call", "_chunks", "_ending", "_kept", "_left_bytes", "_over", "_reply")
 
-    def __init__(self, call: Call, reply: Reply, ending: Ending, clock: Clock, most_bytes: int) -> None:
+    def __init__(self, call: Call, reply: Reply, ending: Ending, most_bytes: int) -> None:
         """`most_bytes` of it are kept; 0: nobody wants any."""
-        self._call, self._reply, self._ending, self._clock = call, reply, ending, clock
+        self._call, self._reply, self._ending = call, reply, ending
         self._chunks: Chunks = reply.chunks
         self._kept: list[bytes] = []
         self._left_bytes = most_bytes
@@ -73,7 +76,7 @@ class KeptStream:
 
     def _keep(self, chunk: bytes) -> None:
         if not self._call.first_byte_s:
-            self._call.first_byte_s = self._clock.monotonic_s()
+            self._call.first_byte_s = self._ending.now_s()
         self._left_bytes -= len(chunk)
         if self._left_bytes >= 0:
             self._kept.append(chunk)

@@ -25,6 +25,13 @@ def folder(data_dir: Path) -> Path:
     return data_dir / "spool"
 
 
+def in_use(folder: Path) -> bool:
+    """Whether anything was ever spooled there."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return any(entry.name != _LOADER_LOCK for entry in entries)
+    return False
+
+
 class OpenSegment:
     """A file that this process appends to. Not thread-safe."""
 

@@ -63,8 +63,12 @@ class Places:
         """The tables there are on this machine; none is told of those in an object storage, which are looked up by name."""
         if self.local:
             for log in Path(self.root).glob("*/*/*/_delta_log"):
-                catalog, schema, table = (_read(part) for part in log.parts[-4:-1])
-                yield TableName(catalog, schema, table)
+                yield read_name(*log.parts[-4:-1])
+
+
+def read_name(catalog: str, schema: str, table: str) -> TableName:
+    """The table that lies in folders of these names."""
+    return TableName(_read(catalog), _read(schema), _read(table))
 
 
 def open_places(settings: Settings) -> Places:
