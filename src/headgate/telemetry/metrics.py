@@ -159,6 +159,21 @@ LOAD_LAG = Metric(
     "Age of the oldest requests that are not in their tables yet.",
     merge="max",
 )
+UPSTREAM_CONNECTIONS = Metric(
+    "headgate_upstream_connections", "gauge", "Connections to providers, by what they do.", ("provider", "state")
+)
+UPSTREAM_OPENED = Metric(
+    "headgate_upstream_connections_opened_total", "counter", "Connections made to providers.", ("provider",)
+)
+UPSTREAM_WAITING = Metric(
+    "headgate_upstream_waiting", "gauge", "Requests that wait for a connection to a provider.", ("provider",)
+)
+UPSTREAM_FAILURES = Metric(
+    "headgate_upstream_failures_total",
+    "counter",
+    "Requests to providers that got no answer, by why; see architecture/upstream.md.",
+    ("provider", "kind"),
+)
 PROCESS_CPU = Metric(
     "headgate_process_cpu_seconds_total", "counter", "CPU time of a process of the house.", ("process",), "max"
 )
@@ -174,6 +189,7 @@ ALL: Mapping[str, Metric] = {
         PROCESS_CPU, PROCESS_MEMORY, DIRECTORY_REVISION, DIRECTORY_FAILURES, AUTHENTICATION_FAILURES,
         AUDIT_DROPPED, AUDIT_FAILURES,
         RATE_LIMIT_ADMITTED, RATE_LIMIT_REFUSED, RATE_LIMIT_EXCHANGES, GUARDRAIL_VERDICTS,
+        UPSTREAM_CONNECTIONS, UPSTREAM_OPENED, UPSTREAM_WAITING, UPSTREAM_FAILURES,
         SPOOL_DROPPED, SPOOL_FAILURES, SPOOL_BYTES, SPOOL_DAMAGE, LOADED, LOAD_FAILURES, LOAD_LAG,
     )
 }  # fmt: skip
