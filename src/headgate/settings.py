@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headgate.language_settings import SECRET, GuardrailSettings, ProviderSettings, RateLimitSettings
+from headgate.language_settings import SECRET, RateLimitSettings
+from headgate.language_settings import GuardrailSettings as GuardrailSettings
+from headgate.language_settings import ProviderSettings as ProviderSettings
 from headgate.language_settings import WarehouseSettings as WarehouseSettings
 
 if sys.version_info >= (3, 11):
