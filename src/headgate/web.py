@@ -39,6 +39,7 @@ from headgate.gateway.front import Front
 from headgate.gateway.plane import Gateway, GatewayDependencies
 from headgate.gateway.presence import ServerRow
 from headgate.gateway.switchboard import RoutingSource
+from headgate.guardrails import configured
 from headgate.registry import signing, storages
 from headgate.registry.models import Registry
 from headgate.replicas import logs
@@ -129,6 +130,8 @@ def gateway(shared: Shared) -> Gateway:
         note=shared.audit.note,
         sharing=governed.limits(settings, database, me, shared.counted),
         directory=shared.follower.now,
+        guardrails=settings.guardrails,
+        finder=configured.finder(settings.guardrails),
         keeper=recorded.keeper(settings, shared.counted),
     )
     return Gateway(needs)

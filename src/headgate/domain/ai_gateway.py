@@ -110,6 +110,13 @@ class Guardrails:
         """Whether anything is looked at."""
         return bool(self.input or self.output)
 
+    def to_json(self) -> dict[str, Any]:
+        """As written."""
+        return _written(
+            input=None if self.input is None else self.input.to_json(),
+            output=None if self.output is None else self.output.to_json(),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class AiGatewayConfig:
@@ -152,12 +159,7 @@ class AiGatewayConfig:
                 enabled=table.enabled,
             ),
             rate_limits=None if self.rate_limits is None else [limit.to_json() for limit in self.rate_limits],
-            guardrails=None
-            if guards is None
-            else _written(
-                input=None if guards.input is None else guards.input.to_json(),
-                output=None if guards.output is None else guards.output.to_json(),
-            ),
+            guardrails=None if guards is None else guards.to_json(),
             fallback_config=_section(FALLBACK, self.present, self.fallback),
         )
 

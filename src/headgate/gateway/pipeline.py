@@ -112,6 +112,11 @@ class Pipeline:
         self._endings = [(position, step.ended) for position, step in enumerate(steps) if hasattr(step, "ended")]
         self._clock = clock
 
+    def without(self, *kinds: type) -> Pipeline:
+        """The same way, also of the same steps, but for those of these kinds."""
+        steps = tuple(step for step in self._steps if not isinstance(step, kinds))
+        return Pipeline(steps, Ends(self.last, self._call_provider, self._keeper), self._clock)
+
     def enter(self, call: Call) -> Awaitable[None] | None:
         """Takes it along the steps it has not entered yet: to the end, or to one that must wait and is to be awaited first.
 

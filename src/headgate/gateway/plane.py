@@ -20,16 +20,21 @@ from headgate.domain.routing import RoutingTable
 from headgate.gateway import pipeline
 from headgate.gateway.capacity import Capacity
 from headgate.gateway.deployment import Terms
+from headgate.gateway.inside import Inside
 from headgate.gateway.keeping import Keeper, KeepsNothing
 from headgate.gateway.load import DemandWriter, LoadReporter
 from headgate.gateway.models_list import ModelsList
 from headgate.gateway.presence import Presence, ServerRow
 from headgate.gateway.refusals import Note, unheard
 from headgate.gateway.routes import DoorNeeds, Routes
+from headgate.gateway.stages.guard import Guard
 from headgate.gateway.stages.record import CountingRecorder
 from headgate.gateway.switchboard import RoutingSource, Switchboard
+from headgate.guardrails import configured
+from headgate.guardrails.pii.findings import Finder
+from headgate.guardrails.pii.recognisers import BuiltIn
 from headgate.limits.sharing import Sharing
-from headgate.settings import LimitSettings
+from headgate.settings import GuardrailSettings, LimitSettings
 from headgate.store.activity import Load
 from headgate.telemetry.counting import Metrics
 
@@ -57,12 +62,15 @@ class GatewayDependencies:
     attempts: Attempts = field(default_factory=Attempts)
     note: Note = unheard
     """`AuditLog.note`: told of requests that were refused."""
-    keeper: Keeper = field(default_factory=KeepsNothing)
-    """Of records of finished requests. Closed with the gateway."""
     sharing: Sharing | None = None
     """Rate limits; None: they are not enforced."""
     directory: Callable[[], Directory] | None = None
     """`Follower.now`."""
+    guardrails: GuardrailSettings = field(default_factory=GuardrailSettings)
+    finder: Finder = field(default_factory=BuiltIn)
+    """Of personal data."""
+    keeper: Keeper = field(default_factory=KeepsNothing)
+    """Of records of finished requests. Closed with the gateway."""
     clock: Clock = field(default_factory=SystemClock)
     rng: random.Random = field(default_factory=random.Random)
 
@@ -80,6 +88,7 @@ class Gateway:
         self._switchboard = Switchboard(needs.routing, self._swapped, needs.counted, needs.clock)
         self._presence = Presence(self._switchboard, needs.server_row, needs.counted)
         self._loads = LoadReporter(self.capacity, needs.report, needs.clock, needs.counted)
+        self._guard = Guard(needs.guardrails, table=lambda: self._switchboard.table, counted=needs.counted)
         steps = pipeline.build(
             pipeline.StepNeeds(
                 authenticate=needs.authenticate,
@@ -90,11 +99,14 @@ class Gateway:
                 clock=needs.clock,
                 rng=needs.rng,
                 payload_bytes=limits.payload_bytes,
+                keeper=needs.keeper,
                 limiter=None if needs.sharing is None else needs.sharing.limiter,
                 directory=needs.directory,
-                keeper=needs.keeper,
+                guard=self._guard,
             )
         )
+        invoke = Inside(steps, needs.clock).invoke
+        self._guard.equip(configured.tools(needs.guardrails, needs.finder, needs.clock, invoke))
         authenticate, attempts = needs.authenticate, needs.attempts
         models = ModelsList(self._switchboard).reply
         door = DoorNeeds(
@@ -149,6 +161,7 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        await self._guard.stop()
         if self._needs.sharing is not None:
             await self._needs.sharing.release()
         await self._loads.report()

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.util import find_spec
 
+from headgate.clock import Clock
 from headgate.domain import ai_gateway
-from headgate.language_settings import GuardrailSettings
+from headgate.guardrails.guard import Tools
+from headgate.guardrails.pii import presidio
+from headgate.guardrails.pii.findings import Finder
+from headgate.guardrails.pii.recognisers import BuiltIn
+from headgate.guardrails.safety import Judge
+from headgate.settings import GuardrailSettings
 
 BUILT_IN, PRESIDIO = "built_in", "presidio"
+
+Invoke = Callable[[str, bytes, float], Awaitable[bytes]]
+"""Asks an endpoint of this server: its name, the body of a request, seconds it may take -> the body of its answer."""
 
 
 def guardrails_missing(settings: GuardrailSettings) -> Mapping[str, str]:
@@ -38,3 +47,31 @@ def refusal(settings: GuardrailSettings) -> str | None:
     if settings.judge_style not in ("conversation", "instructions"):
         return f"guardrails.judge_style must be conversation or instructions, not {settings.judge_style!r}"
     return None
+
+
+def finder(settings: GuardrailSettings) -> Finder:
+    """What finds personal data. Presidio takes seconds to come up. Raises InvalidParameterValue when it is not installed."""
+    built_in = BuiltIn()
+    return built_in if settings.pii_engine == BUILT_IN else presidio.Presidio(built_in, presidio.engine())
+
+
+def tools(settings: GuardrailSettings, found: Finder, clock: Clock, invoke: Invoke) -> Tools:
+    """What guards of all endpoints check with. `found`: the finder."""
+    judge_timeout_s, embed_timeout_s = settings.judge_timeout_s, settings.embeddings_timeout_s
+
+    async def judge(body: bytes) -> bytes:
+        return await invoke(settings.judge_endpoint, body, judge_timeout_s)
+
+    async def embed(body: bytes) -> bytes:
+        return await invoke(settings.embeddings_endpoint, body, embed_timeout_s)
+
+    return Tools(
+        finder=found,
+        clock=clock,
+        judge=Judge(judge, judge_timeout_s, settings.judge_style) if settings.judge_endpoint else None,
+        embed=embed if settings.embeddings_endpoint else None,
+        topic_threshold=settings.topic_threshold,
+        topic_timeout_s=embed_timeout_s,
+        judged_characters=settings.judged_characters,
+        is_slow=settings.pii_engine != BUILT_IN,
+    )

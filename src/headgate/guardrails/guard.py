@@ -36,6 +36,10 @@ class Tools:
     embed: Ask | None = None
     topic_threshold: float = 0.3
     topic_timeout_s: float = 5.0
+    judged_characters: int = 400
+    """Of a stream, new text after which the judge is asked."""
+    is_slow: bool = False
+    """The finder takes milliseconds: not to be asked where others wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +104,8 @@ class Guard:
         question = Question(INPUT, (tuple(conversation),) if conversation else (), topic_text)
         return Checked(checked.body, checked.verdicts, None, question)
 
-    async def check_output(self, kind: str, body: bytes, request: bytes) -> Checked:
-        """Of a whole answer. `request`: what was asked, for the judge."""
+    def check_answer(self, kind: str, body: bytes, request: bytes) -> Checked:
+        """Of a whole answer, at once. `request`: what was asked, for the judge. With a `question` the answer may leave only once it is answered."""
         side = self.policy.output
         if not side.anything or kind == bodies.EMBEDDINGS:
             return Checked(body)
@@ -120,8 +124,8 @@ class Guard:
         conversations = (
             tuple(tuple(bodies.by_turns([*before, ("assistant", one)])) for one in said) if side.safety else ()
         )
-        asked = await self.ask(Question(OUTPUT, conversations, "\n".join(said) if side.valid_topics else ""))
-        return Checked(checked.body, checked.verdicts + asked.verdicts, asked.refusal)
+        question = Question(OUTPUT, conversations, "\n".join(said) if side.valid_topics else "")
+        return Checked(checked.body, checked.verdicts, None, question)
 
     async def ask(self, question: Question) -> Checked:
         """The judge and the topics, both at once. Its `body` means nothing."""

@@ -6,7 +6,6 @@ A refusal is one error event and the end: the caller ends the upstream call, and
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -20,14 +19,11 @@ from headgate.guardrails.holdback import Arguments, Checks, TooLong, Window
 from headgate.guardrails.policy import MASK, NONE, OPEN, OUTPUT
 from headgate.wire import sse
 
-JUDGED_CHARACTERS = 400
-"""New text after which the judge is asked."""
-
 
 class StreamGuard:
     """One stream of one request. `refusal`: nothing more leaves. `question`: to be asked now (`Guard.ask`) and told to `answered`."""
 
-    def __init__(self, guard: Guard, kind: str, request: bytes, judged_characters: int = JUDGED_CHARACTERS) -> None:
+    def __init__(self, guard: Guard, kind: str, request: bytes) -> None:
         side = guard.policy.output
         self.refusal: HeadgateError | None = None
         self.question: Question | None = None
@@ -36,7 +32,7 @@ class StreamGuard:
         self._request = request
         self._side = side
         self._shadow = guard.policy.shadow
-        self._judged_characters = judged_characters
+        self._judged_characters = guard.tools.judged_characters
         self._checks = Checks(
             guard.tools.finder if side.pii != NONE else None,
             side.pii == MASK or self._shadow,
@@ -265,25 +261,3 @@ class StreamGuard:
 
     def _verdict(self, guardrail: str, outcome: str, detail: str) -> Verdict:
         return self._guard.verdict(guardrail, OUTPUT, outcome, (detail, self._began_s))
-
-
-async def guarded(source: AsyncIterator[bytes], stream: StreamGuard, guard: Guard) -> AsyncIterator[bytes]:
-    """The stream as it may leave. Ends after a refusal: the caller closes `source`."""
-    async for chunk in source:
-        for event in stream.feed(chunk):
-            yield event
-        async for event in _asked(stream, guard):
-            yield event
-        if stream.refusal is not None:
-            return
-    for event in stream.end():
-        yield event
-    async for event in _asked(stream, guard):
-        yield event
-
-
-async def _asked(stream: StreamGuard, guard: Guard) -> AsyncIterator[bytes]:
-    while stream.question is not None and stream.refusal is None:
-        checked = await guard.ask(stream.question)
-        for event in stream.answered(checked.verdicts, checked.refusal):
-            yield event

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
 
-from headgate.guardrails.guard import Guard, Tools
+from headgate.guardrails.guard import Checked, Guard, Tools
 from headgate.guardrails.pii.recognisers import BuiltIn
 from headgate.guardrails.policy import policy_of
 from headgate.guardrails.safety import Judge
+from headgate.guardrails.streaming import StreamGuard
 
 
 class StoppedClock:
@@ -57,3 +58,34 @@ def answer(*contents: Any, **more: Any) -> bytes:
 
 PII_BLOCK = {"pii": {"behavior": "BLOCK"}}
 PII_MASK = {"pii": {"behavior": "MASK"}}
+
+
+async def check_output(checks: Guard, kind: str, body: bytes, request: bytes) -> Checked:
+    """A whole answer, with what the models say of it."""
+    checked = checks.check_answer(kind, body, request)
+    if checked.question is None:
+        return checked
+    asked = await checks.ask(checked.question)
+    return Checked(checked.body, checked.verdicts + asked.verdicts, asked.refusal)
+
+
+async def guarded(source: AsyncIterator[bytes], stream: StreamGuard, guard: Guard) -> AsyncIterator[bytes]:
+    """The stream as it may leave. Ends after a refusal: the caller closes `source`."""
+    async for chunk in source:
+        for event in stream.feed(chunk):
+            yield event
+        async for event in _asked(stream, guard):
+            yield event
+        if stream.refusal is not None:
+            return
+    for event in stream.end():
+        yield event
+    async for event in _asked(stream, guard):
+        yield event
+
+
+async def _asked(stream: StreamGuard, guard: Guard) -> AsyncIterator[bytes]:
+    while stream.question is not None and stream.refusal is None:
+        checked = await guard.ask(stream.question)
+        for event in stream.answered(checked.verdicts, checked.refusal):
+            yield event

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.unit.guardrails.scenes import PII_BLOCK, PII_MASK, ScriptedJudge, answer, chat, guard
+from tests.unit.guardrails.scenes import PII_BLOCK, PII_MASK, ScriptedJudge, answer, chat, check_output, guard
 
 from headgate.domain.request_record import BLOCKED, FAILED, MASKED, PASSED
 from headgate.errors import BadRequest, MalformedRequest, TemporarilyUnavailable
@@ -77,14 +77,14 @@ def test_arguments_of_tools_stay_json() -> None:
     body = orjson.dumps(
         {"choices": [{"index": 0, "message": {"role": "assistant", "content": None, "tool_calls": [call]}}]}
     )
-    checked = asyncio.run(guard({"output": PII_MASK}).check_output(bodies.CHAT, body, chat("pay")))
+    checked = asyncio.run(check_output(guard({"output": PII_MASK}), bodies.CHAT, body, chat("pay")))
     (masked,) = orjson.loads(checked.body)["choices"][0]["message"]["tool_calls"]
     assert orjson.loads(masked["function"]["arguments"]) == {"card": "<CREDIT_CARD>", "to": "<EMAIL_ADDRESS>"}
 
 
 def test_masked_output_says_so_and_its_log_probabilities_tell_nothing() -> None:
     body = answer("It is a@example.com", logprobs={"content": [{"token": "a@example.com"}]})
-    checked = asyncio.run(guard({"output": PII_MASK}).check_output(bodies.CHAT, body, chat("who")))
+    checked = asyncio.run(check_output(guard({"output": PII_MASK}), bodies.CHAT, body, chat("who")))
     tree = orjson.loads(checked.body)
     assert tree["output_guardrail"] == [{"pii_detection": True, "flagged": False}]
     assert tree["choices"][0]["message"]["content"] == "It is <EMAIL_ADDRESS>"
@@ -94,7 +94,7 @@ def test_masked_output_says_so_and_its_log_probabilities_tell_nothing() -> None:
 
 def test_blocked_output_is_answered_as_the_api_does_and_shows_nothing_of_it() -> None:
     checked = asyncio.run(
-        guard({"output": PII_BLOCK}).check_output(bodies.CHAT, answer("It is a@example.com"), chat("who"))
+        check_output(guard({"output": PII_BLOCK}), bodies.CHAT, answer("It is a@example.com"), chat("who"))
     )
     said = inner(checked.refusal)
     assert said["finishReason"] == "output_guardrail_triggered"
@@ -153,7 +153,7 @@ def test_the_judge_is_asked_after_the_cheap_checks_and_sees_what_they_masked() -
 def test_every_choice_of_an_answer_is_judged_after_what_was_asked() -> None:
     judge = ScriptedJudge()
     checks = guard({"output": {"safety": True}}, judge)
-    checked = asyncio.run(checks.check_output(bodies.CHAT, answer("fine", "take poison"), chat("what now?")))
+    checked = asyncio.run(check_output(checks, bodies.CHAT, answer("fine", "take poison"), chat("what now?")))
     assert [asked["messages"] for asked in judge.asked] == [
         [{"role": "user", "content": "what now?"}, {"role": "assistant", "content": content}]
         for content in ("fine", "take poison")
@@ -185,7 +185,7 @@ def test_a_shadow_records_and_does_nothing() -> None:
     asked = asyncio.run(checks.ask(checked.question))
     assert asked.refusal is None
     said = answer("a bomb and poison for a@example.com")
-    out = asyncio.run(checks.check_output(bodies.CHAT, said, body))
+    out = asyncio.run(check_output(checks, bodies.CHAT, said, body))
     assert out.body is said and out.refusal is None
     assert [one[:2] for one in outcomes(out)] == [("pii", BLOCKED), ("invalid_keywords", BLOCKED), ("safety", BLOCKED)]
     assert all(one.shadow for one in (*checked.verdicts, *asked.verdicts, *out.verdicts))

@@ -9,7 +9,7 @@ import pytest
 from bench.pii import corpus
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.guardrails.scenes import PII_BLOCK, PII_MASK, ScriptedJudge, chat, guard
+from tests.unit.guardrails.scenes import PII_BLOCK, PII_MASK, ScriptedJudge, chat, guard, guarded
 
 from headgate.domain.request_record import BLOCKED, FAILED, MASKED, PASSED
 from headgate.guardrails import bodies
@@ -19,7 +19,7 @@ from headgate.guardrails.pii.findings import masked
 from headgate.guardrails.pii.recognisers import BuiltIn
 from headgate.guardrails.pii.spans import LONGEST, SPACED
 from headgate.guardrails.responses import ResponsesGuard
-from headgate.guardrails.streaming import StreamGuard, guarded
+from headgate.guardrails.streaming import StreamGuard
 from headgate.wire import sse
 
 FINDER = BuiltIn()
