@@ -31,6 +31,10 @@ class Head(msgspec.Struct, frozen=True):
     client_request_id: str | None = None
     usage_context: msgspec.Raw = _NOTHING
     extra_params: msgspec.Raw = _NOTHING
+    messages: msgspec.Raw = _NOTHING
+    prompt: msgspec.Raw = _NOTHING
+    input: msgspec.Raw = _NOTHING
+    encoding_format: msgspec.Raw = _NOTHING
 
     @property
     def includes_usage(self) -> bool:
@@ -47,12 +51,12 @@ _head = msgspec.json.Decoder(Head)
 _T = TypeVar("_T")
 
 
-def read_head(body: bytes) -> Head:
+def read_head(body: bytes | bytearray) -> Head:
     """What a request says of itself. Raises MalformedRequest for what is no JSON object, InvalidParameterValue for a field of a wrong type."""
     return decoded(_head, body)
 
 
-def decoded(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
+def decoded(decoder: msgspec.json.Decoder[_T], body: bytes | bytearray) -> _T:
     """The body by this decoder, its complaints as errors a client can be shown."""
     try:
         if not body.isascii():
