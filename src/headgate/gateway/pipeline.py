@@ -73,7 +73,7 @@ class StepNeeds:
 
 def build(needs: StepNeeds) -> Pipeline:
     """The whole way."""
-    choose = Choose(needs.switchboard, needs.capacity, needs.rng)
+    choose = Choose(needs.switchboard, needs.capacity, needs.rng, needs.call_provider.ready)
     return Pipeline(
         (
             Trace(needs.rng),

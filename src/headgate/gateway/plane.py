@@ -27,9 +27,11 @@ from headgate.gateway.models_list import ModelsList
 from headgate.gateway.presence import Presence, ServerRow
 from headgate.gateway.refusals import Note, unheard
 from headgate.gateway.routes import DoorNeeds, Routes
+from headgate.gateway.stages.call_provider import CallProvider
 from headgate.gateway.stages.guard import Guard
 from headgate.gateway.stages.record import CountingRecorder
 from headgate.gateway.switchboard import RoutingSource, Switchboard
+from headgate.gateway.vendors.plane import VendorNeeds, VendorPlane
 from headgate.guardrails import configured
 from headgate.guardrails.pii.findings import Finder
 from headgate.guardrails.pii.recognisers import BuiltIn
@@ -71,6 +73,8 @@ class GatewayDependencies:
     """Of personal data."""
     keeper: Keeper = field(default_factory=KeepsNothing)
     """Of records of finished requests. Closed with the gateway."""
+    vendors: VendorNeeds | None = None
+    """How vendors of external models are asked; None: they are not. Closed with the gateway."""
     clock: Clock = field(default_factory=SystemClock)
     rng: random.Random = field(default_factory=random.Random)
 
@@ -89,6 +93,7 @@ class Gateway:
         self._presence = Presence(self._switchboard, needs.server_row, needs.counted)
         self._loads = LoadReporter(self.capacity, needs.report, needs.clock, needs.counted)
         self._guard = Guard(needs.guardrails, table=lambda: self._switchboard.table, counted=needs.counted)
+        self._vendors = None if needs.vendors is None else VendorPlane(needs.vendors, needs.clock, needs.counted)
         steps = pipeline.build(
             pipeline.StepNeeds(
                 authenticate=needs.authenticate,
@@ -102,6 +107,7 @@ class Gateway:
                 keeper=needs.keeper,
                 limiter=None if needs.sharing is None else needs.sharing.limiter,
                 directory=needs.directory,
+                call_provider=CallProvider() if self._vendors is None else self._vendors.step,
                 guard=self._guard,
             )
         )
@@ -130,10 +136,14 @@ class Gateway:
         """A change notice was heard."""
         if topic == "routing":
             self._switchboard.hint()
+        elif self._vendors is not None:
+            self._vendors.hint(topic)
 
     async def start(self) -> None:
         """Reads the routing table, if the store is there, and begins to follow it. Requests may come after that, not before."""
         await self._switchboard.look()
+        if self._vendors is not None:
+            await self._vendors.look()
         await self._presence.report()
         self._own(self._switchboard.run())
         self._own(self._presence.run())
@@ -143,6 +153,8 @@ class Gateway:
         self._own(self._flush())
         if self._needs.sharing is not None:
             self._own(self._needs.sharing.run())
+        if self._vendors is not None:
+            self._own(self._vendors.run())
 
     async def drain(self, deadline_s: float) -> None:
         """Not ready any more; requests may finish until the deadline, then those that wait for a replica are refused."""
@@ -167,11 +179,15 @@ class Gateway:
         await self._loads.report()
         await self._presence.leave()
         await self.capacity.close()
+        if self._vendors is not None:
+            await self._vendors.close()
         await asyncio.to_thread(self._needs.keeper.close)
         await asyncio.to_thread(self._needs.counted.flush)
 
     def _swapped(self, table: RoutingTable) -> None:
         self.capacity.update(table)
+        if self._vendors is not None:
+            self._vendors.update(table)
         self._presence.hint()
 
     def _own(self, work: Coroutine[Any, Any, None]) -> None:

@@ -174,6 +174,39 @@ UPSTREAM_FAILURES = Metric(
     "Requests to providers that got no answer, by why; see architecture/upstream.md.",
     ("provider", "kind"),
 )
+ATTEMPTS = Metric(
+    "headgate_vendor_attempts_total",
+    "counter",
+    "Times a served entity's vendor was asked, by what became of it.",
+    (*ENTITY, "outcome"),
+)
+FALLBACKS = Metric(
+    "headgate_fallbacks_total", "counter", "Requests that went on from this served entity to another one.", ENTITY
+)
+BREAKER_STATE = Metric(
+    "headgate_breaker_state",
+    "gauge",
+    "Circuit breaker of a served entity's vendor: 0 closed, 1 open, 2 tried by one request. The worst of all servers.",
+    ENTITY,
+    "max",
+)
+FIRST_BYTE_SECONDS = Metric(
+    "headgate_first_byte_seconds",
+    "histogram",
+    "From the request's head to the first byte of a vendor's answer on its way out.",
+    ENTITY,
+)
+TOKENS = Metric(
+    "headgate_tokens_total",
+    "counter",
+    "Tokens of language models, as vendors count them: prompt (cached ones among them), cached, completion (reasoning among them), reasoning.",
+    (*ENTITY, "kind"),
+)
+KEY_FAILURES = Metric(
+    "headgate_vendor_key_failures_total",
+    "counter",
+    "Times keys of external models could not be read; the last ones stay in use.",
+)
 PROCESS_CPU = Metric(
     "headgate_process_cpu_seconds_total", "counter", "CPU time of a process of the house.", ("process",), "max"
 )
@@ -186,6 +219,7 @@ ALL: Mapping[str, Metric] = {
     for metric in (
         REQUESTS, REQUEST_SECONDS, QUEUE_SECONDS, PREDICTION_SECONDS, WAKE_SECONDS, REPLICA_DEATHS, IN_FLIGHT, QUEUED, CONCURRENCY,
         REFUSED, ROUTING_REVISION, ROUTING_FAILURES, REPORT_FAILURES, REPLICA_CPU, REPLICA_MEMORY, BATCHES, JOINED, MISMATCHES, LAP_SECONDS, ACTIONS,
+        ATTEMPTS, FALLBACKS, BREAKER_STATE, FIRST_BYTE_SECONDS, TOKENS, KEY_FAILURES,
         PROCESS_CPU, PROCESS_MEMORY, DIRECTORY_REVISION, DIRECTORY_FAILURES, AUTHENTICATION_FAILURES,
         AUDIT_DROPPED, AUDIT_FAILURES,
         RATE_LIMIT_ADMITTED, RATE_LIMIT_REFUSED, RATE_LIMIT_EXCHANGES, GUARDRAIL_VERDICTS,

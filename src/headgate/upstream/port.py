@@ -76,6 +76,11 @@ class Response(Protocol):
         """Lower-case names; of several of a name the last."""
         ...
 
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is here, taken or not."""
+        ...
+
     async def body(self) -> bytes:
         """All of it, at most the setting `providers.answer_bytes`. Raises UpstreamFailed."""
         ...

@@ -1,7 +1,7 @@
 """Last step before the model: which served entity takes the request: the one the path names, else by the traffic percentages.
 
 A request that was dealt to an entity without replicas waits for that entity, even when others have some: the split is the
-owner's wish, and an entity that gets a share must wake.
+owner's wish, and an entity that gets a share must wake. Vendors that are not well get no share while others are (`vendors.order`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from headgate.gateway.call import Call
 from headgate.gateway.capacity import Capacity
 from headgate.gateway.stages.find_endpoint import UNKNOWN, find
 from headgate.gateway.switchboard import Switchboard
+from headgate.gateway.vendors import order
 
 
 class Chance(Protocol):
@@ -24,10 +25,14 @@ class Chance(Protocol):
 class Choose:
     """`call.entity` and `call.deployment` are set from here on."""
 
-    def __init__(self, switchboard: Switchboard, capacity: Capacity, rng: Chance) -> None:
+    def __init__(
+        self, switchboard: Switchboard, capacity: Capacity, rng: Chance, well: order.Ready = order.anybody
+    ) -> None:
+        """`well`: whether a vendor's entity is worth asking."""
         self._switchboard = switchboard
         self._capacity = capacity
         self._rng = rng
+        self._well = well
 
     def __call__(self, call: Call) -> Awaitable[None] | None:
         entity = self._pick(call)
@@ -45,7 +50,9 @@ class Choose:
 
     def _pick(self, call: Call) -> EntityRoute | None:
         name = call.head.entity_name
-        return by_share(call.endpoint, self._rng) if name is None else by_name(call.endpoint, name)
+        if name is not None:
+            return by_name(call.endpoint, name)
+        return by_share(call.endpoint, self._rng, self._well)
 
     def _take(self, call: Call, entity: EntityRoute) -> None:
         if entity.external is not None:
@@ -84,9 +91,9 @@ def by_name(endpoint: EndpointRoute, name: str) -> EntityRoute | None:
     return None
 
 
-def by_share(endpoint: EndpointRoute, rng: Chance) -> EntityRoute | None:
+def by_share(endpoint: EndpointRoute, rng: Chance, well: order.Ready = order.anybody) -> EntityRoute | None:
     """A served entity, by chance in proportion to its percentage; one with 0 % never. None when nobody gets traffic."""
-    entities = endpoint.entities
+    entities = order.sharing(endpoint, well)
     if len(entities) == 1 and entities[0].traffic_percentage > 0:
         return entities[0]
     total = sum(entity.traffic_percentage for entity in entities)

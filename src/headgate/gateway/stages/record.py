@@ -32,9 +32,26 @@ class CountingRecorder:
     def record(self, finished: Call) -> None:
         deployment = finished.deployment
         if deployment is None:
-            self._counted.number(metrics.REQUESTS, finished.endpoint.name, "", str(finished.status)).add()
+            self._external(finished)
             return
         deployment.series.finished(finished.status, finished.total_ms, finished.queue_ms, finished.execute_ms)
+
+    def _external(self, finished: Call) -> None:
+        """One that no replica had: for a vendor, or refused before it was known for whom."""
+        counted, names = self._counted, (finished.endpoint.name, finished.entity.name)
+        counted.number(metrics.REQUESTS, *names, str(finished.status)).add()
+        if finished.entity.external is None:
+            return
+        counted.histogram(metrics.REQUEST_SECONDS, *names).observe(finished.total_ms)
+        if finished.first_byte_s:
+            first_byte_ms = (finished.first_byte_s - finished.arrived_s) * 1000.0
+            counted.histogram(metrics.FIRST_BYTE_SECONDS, *names).observe(first_byte_ms)
+        usage = finished.usage
+        if usage is not None:
+            counted.number(metrics.TOKENS, *names, "prompt").add(usage.prompt_tokens)
+            counted.number(metrics.TOKENS, *names, "cached").add(usage.cached_tokens)
+            counted.number(metrics.TOKENS, *names, "completion").add(usage.completion_tokens)
+            counted.number(metrics.TOKENS, *names, "reasoning").add(usage.reasoning_tokens)
 
 
 class Record:
