@@ -50,12 +50,14 @@ class Watching:
 
     async def passed(self) -> None:
         """As `Guarding.passed`."""
-        if self._asking is None:
+        asking = self._asking
+        if asking is None:
             return
-        checked = await self._asking
-        self._asking = None
-        self._of_request += checked.verdicts
-        self._note()
+        checked = await asking
+        if self._asking is not None:
+            self._asking = None
+            self._of_request += checked.verdicts
+            self._note()
         if checked.refusal is not None:
             raise checked.refusal
 
@@ -70,7 +72,8 @@ class Watching:
 
     async def whole(self, body: bytes) -> bytes:
         """As `Guarding.whole`."""
-        await self.passed()
+        if self._shadow:
+            await self.passed()
         guard, kind, request = self._guard, self._kind, self._request
         checked = await looked_at(guard, len(body), lambda: guard.check_answer(kind, body, request))
         self.note_answer(checked.verdicts)
@@ -134,6 +137,7 @@ class WatchedStream:
         stream = self._stream
         last = b"" if stream is None else await self._leaving(await looked_at(self._guard, 0, stream.end))
         if not self.refused:
+            # What only records is still out.
             await self._watching.passed()
         return last
 

@@ -20,6 +20,7 @@ from headgate.access.principals import OAUTH, Principal
 from headgate.domain.audit import AuditEvent
 from headgate.domain.routing import EndpointRoute, EntityRoute, ReplicaAddress, RoutingTable
 from headgate.gateway import http
+from headgate.gateway.keeping import KeepsNothing
 from headgate.gateway.plane import Gateway, GatewayDependencies
 from headgate.gateway.presence import ServerRow
 from headgate.gateway.switchboard import RoutingSource
@@ -137,8 +138,9 @@ class Bench:
             note=self.noted.append,
             attempts=options.get("attempts") or Attempts(),
             rng=options.get("rng", random.Random(7)),
+            keeper=options.get("keeper") or KeepsNothing(),
         )
-        self.gateway = Gateway(needs)
+        self.gateway = Gateway(dataclasses.replace(needs, **options.get("needs", {})))
         self.http = http.protocol(self.gateway.routes)
 
     async def __aenter__(self) -> Bench:
