@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uvicorn
 
-from headgate import governed, recorded, tracked
+from headgate import asked, governed, recorded, tracked
 from headgate.access import sealing
 from headgate.access.attempts import Attempts
 from headgate.access.audit import AuditLog
@@ -133,6 +133,7 @@ def gateway(shared: Shared) -> Gateway:
         guardrails=settings.guardrails,
         finder=configured.finder(settings.guardrails),
         keeper=recorded.keeper(settings, shared.counted),
+        vendors=asked.vendors(settings, database, shared.sealer, shared.counted),
     )
     return Gateway(needs)
 
