@@ -1,16 +1,17 @@
 """CPU the gateway spends on one request: a real server process, a trivial worker behind it, a load generator, all on this machine.
 
-    PYTHONPATH=src python bench/gateway_cpu.py [--general] [--split] [--profile FILE] [connections] [seconds] [body bytes]
+    PYTHONPATH=src python bench/gateway_cpu.py [--general] [--split] [--kept] [--profile FILE] [connections] [seconds] [body bytes]
 
 Prints requests per second, latency, what of the median is the gateway's, and the server process's CPU per request (everything
 but worker and client). `--general` sends everything through ASGI tasks, `--split` sends heads and bodies apart, as most
-HTTP clients of Python do.
+HTTP clients of Python do. `--kept` writes each request down for an inference table, in the spool, before it is answered.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import gc
 import multiprocessing
 import os
@@ -26,17 +27,19 @@ import httptools
 import uvicorn
 import uvloop
 
+from headgate import recorded
 from headgate.access.directory import Directory
 from headgate.access.principals import Authenticator, token_hash
 from headgate.clock import SystemClock
 from headgate.domain.identity import ADMINS_ID, AccessToken, Group, Population, User
-from headgate.domain.routing import EndpointRoute, EntityRoute, ReplicaAddress, RoutingTable
+from headgate.domain.request_record import InferenceTable
+from headgate.domain.routing import PLAIN, EndpointRoute, EntityRoute, GatewayRoute, ReplicaAddress, RoutingTable
 from headgate.gateway import http
 from headgate.gateway.front import Front
 from headgate.gateway.plane import Gateway, GatewayDependencies
 from headgate.gateway.presence import ServerRow
 from headgate.gateway.switchboard import RoutingSource
-from headgate.settings import LimitSettings
+from headgate.settings import LimitSettings, Settings
 from headgate.telemetry.counting import Metrics
 from headgate_worker import protocol
 
@@ -83,8 +86,11 @@ async def no_api(scope: dict, receive: object, send: object) -> None:
 def run_server(listener: socket.socket, folder: str, given: argparse.Namespace) -> None:
     replica = ReplicaAddress("r", f"unix:{folder}/worker.sock", 64)
     entity = EntityRoute("churn-1", "main.default.churn", "1", "key", 100, 64, (replica,))
-    table = RoutingTable(1, {"churn": EndpointRoute("id", "churn", "READY", (entity,))})
+    kept = GatewayRoute(usage_tracked=True, inference_table=InferenceTable("main", "default", "churn"))
+    route = EndpointRoute("id", "churn", "READY", (entity,), gateway=kept if given.kept else PLAIN)
+    table = RoutingTable(1, {"churn": route})
     counted = Metrics(Path(folder) / "metrics", "server-0")
+    settings = dataclasses.replace(Settings(), data_dir=Path(folder))
     admins = Group(ADMINS_ID, "admins", frozenset({"1"}))
     token = AccessToken("t", token_hash(b"key", TOKEN), "1", "1", 0)
     directory = Directory(Population(1, users=(User("1", "admin"),), groups=(admins,), tokens=(token,)))
@@ -100,6 +106,7 @@ def run_server(listener: socket.socket, folder: str, given: argparse.Namespace) 
             load_report_s=0.5,
             workspace_id="1234567890123456",
             counted=counted,
+            keeper=recorded.keeper(settings, counted),
             rng=random.Random(1),
         )
     )
@@ -227,6 +234,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--general", action="store_true")
     parser.add_argument("--split", action="store_true")
+    parser.add_argument("--kept", action="store_true")
     parser.add_argument("--profile", default="")
     parser.add_argument("connections", nargs="?", type=int, default=32)
     parser.add_argument("seconds", nargs="?", type=float, default=5)
