@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from headgate.domain.rate_limits import WINDOW_S, Clause
 from headgate.limits.window import Window
@@ -18,20 +18,20 @@ SHORT = -1.0
 """Said of a counter that may get room if it is waited for."""
 
 MOST_COUNTERS = 100_000
+_INFINITE = float("inf")
 _FORGOTTEN_AT_ONCE = 12
 """As many as a request can need: two of the endpoint, five groups for each kind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+# Tuples, because several of them are made per request, and frozen dataclasses take three times as long.
+class Demand(NamedTuple):
     """So much is wanted under a clause."""
 
     clause: Clause
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """So much was counted, and where."""
 
     name: str
@@ -40,8 +40,7 @@ class Charge:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """There was room under all clauses, and it is taken."""
 
     charges: tuple[Charge, ...]
@@ -103,6 +102,9 @@ class Board(Generic[C]):
         self._make = make
         self._most = most
         self._counters: OrderedDict[str, C] = OrderedDict()
+        self._made = True
+        """Whether there are new ones since the old were looked through."""
+        self._looked_s = 0.0
         self.forgotten = 0
         """Counters that had to go with what they had counted, because there were too many."""
 
@@ -120,10 +122,12 @@ class Board(Generic[C]):
             self._counters.move_to_end(name)
             return found
         made = self._counters[name] = self._make()
+        self._made = True
         return made
 
     def _make_room(self, now_s: float) -> None:
         """Forgets the oldest, a few at a time: those that say nothing any more, and others when there are too many."""
+        self._made, self._looked_s = False, now_s
         for _ in range(_FORGOTTEN_AT_ONCE):
             if not self._counters:
                 return
@@ -140,9 +144,10 @@ class Board(Generic[C]):
         denied: Denied | None = None
         short: list[tuple[str, int]] = []
         # Before any counter of this request is in hand.
-        self._make_room(now_s)
+        if self._made or now_s > self._looked_s + 1.0:
+            self._make_room(now_s)
         for demand in demands:
-            wait_s = float("inf")
+            wait_s = _INFINITE
             lacking: list[tuple[str, int]] = []
             for option in demand.clause.options:
                 if option.limit <= 0:
@@ -170,8 +175,10 @@ class Board(Generic[C]):
             return Short(tuple(short))
         return Taken(
             tuple(
-                Charge(name, demand.clause.unit, counter.charge(amount, now_s), amount)
-                for name, counter, demand, amount in chosen
+                [
+                    Charge(name, demand.clause.unit, counter.charge(amount, now_s), amount)
+                    for name, counter, demand, amount in chosen
+                ]
             )
         )
 

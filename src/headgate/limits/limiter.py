@@ -10,7 +10,7 @@ A reservation that is never settled leaks nothing: it was counted at the second 
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from headgate.clock import Clock
 from headgate.domain import rate_limits
@@ -22,8 +22,7 @@ from headgate.telemetry.counting import Metrics, Number
 _ROUNDS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """One request that wants in."""
 
     endpoint_name: str
@@ -90,7 +89,7 @@ class Limiter:
 
     def _admission(self, asked: Asked, found: Taken | Denied | Short) -> Admission:
         if isinstance(found, Taken):
-            self._admitted.add()
+            self._admitted.value += 1.0
             return Admission(self, found.charges)
         if isinstance(found, Denied):
             if self._counted is not None:
@@ -101,6 +100,8 @@ class Limiter:
 
 def _demands(asked: Asked) -> tuple[Demand, ...]:
     return tuple(
-        Demand(clause, 1 if clause.unit == CALLS else max(1, asked.tokens))
-        for clause in asked.policy.clauses(asked.caller)
+        [
+            Demand(clause, 1 if clause.unit == CALLS else max(1, asked.tokens))
+            for clause in asked.policy.clauses(asked.caller)
+        ]
     )

@@ -8,14 +8,18 @@ from headgate.domain.rate_limits import WINDOW_S
 class Window:
     """A rolling window. What was used at second s counts until second s + 61 begins, so in no 60 seconds is more used than `total` ever was."""
 
-    __slots__ = ("_slots", "total")
+    __slots__ = ("_forgotten", "_slots", "total")
 
     def __init__(self) -> None:
         self._slots: dict[int, int] = {}
+        self._forgotten = -1
         self.total = 0
 
     def forget(self, slot: int) -> None:
         """Drops what is too old at that second."""
+        if slot == self._forgotten:
+            return
+        self._forgotten = slot
         slots = self._slots
         while slots:
             first = next(iter(slots))

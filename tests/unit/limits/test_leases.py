@@ -173,9 +173,7 @@ def test_counters_nobody_uses_are_forgotten() -> None:
     for number in range(500):
         clause = demand(100)[0].clause
         option = dataclasses.replace(clause.options[0], name=f"e/calls/user/{number}")
-        found = counters.take(
-            [dataclasses.replace(demand(100)[0], clause=dataclasses.replace(clause, options=(option,)))], now_s
-        )
+        found = counters.take([demand(100)[0]._replace(clause=dataclasses.replace(clause, options=(option,)))], now_s)
         assert isinstance(found, Short)
         counters.wait(found)
         ask = counters.ask(now_s)
