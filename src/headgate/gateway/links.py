@@ -17,6 +17,7 @@ import orjson
 
 from headgate.clock import Clock, within
 from headgate.domain.routing import ReplicaAddress
+from headgate.gateway.call import INVOCATIONS
 from headgate.gateway.exchanges import STREAM_BUFFER_BYTES, Answer, Exchange, NotSent, ReplicaDied, Stream
 from headgate_worker import protocol
 
@@ -93,8 +94,9 @@ class Connection(asyncio.Protocol):
         if number > _LAST_NUMBER or number in self._pending:
             number = self._free_number()
         left_ms = int((call.deadline_s - now_s) * 1000.0)
+        told = call.head
         meta = b'%b"request_id":"%b","deadline_ms":%d}' % (
-            _meta_start(call.head.content_type),
+            _meta_start(told.content_type, told.api if call.dialect is None else call.dialect.api),
             call.request_id.encode(),
             left_ms if left_ms > 0 else 1,
         )
@@ -235,9 +237,12 @@ class Connection(asyncio.Protocol):
 
 
 @lru_cache(maxsize=256)
-def _meta_start(content_type: bytes) -> bytes:
+def _meta_start(content_type: bytes, api: str) -> bytes:
     """What the meta of every request of one content type begins with; clients send the same few."""
-    return orjson.dumps({"content_type": content_type.decode("latin-1")})[:-1] + b","
+    told = {"content_type": content_type.decode("latin-1")}
+    if api != INVOCATIONS:
+        told["api"] = api
+    return orjson.dumps(told)[:-1] + b","
 
 
 def _answer(meta: dict[str, Any], body: bytes) -> Answer:

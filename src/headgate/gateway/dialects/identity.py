@@ -8,10 +8,11 @@ from headgate.providers.capabilities import Capabilities
 from headgate.wire import sse
 
 
-class _Same:
+class Identity:
     """Also its own writer: there is nothing to remember."""
 
     native: frozenset[str] = frozenset()
+    api = ""
 
     def includes_usage(self, call: Call) -> bool:
         return call.asked is not None and call.asked.includes_usage
@@ -23,7 +24,7 @@ class _Same:
     def answer(self, body: bytes) -> bytes:
         return body
 
-    def stream(self) -> _Same:
+    def stream(self) -> Identity:
         return self
 
     def feed(self, events: list[bytes]) -> list[bytes]:
@@ -33,4 +34,4 @@ class _Same:
         return sse.error_event(error)
 
 
-IDENTITY = _Same()
+IDENTITY = Identity()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headgate.errors import HeadgateError
-from headgate.gateway.call import Call
+from headgate.gateway.call import CHAT_COMPLETIONS, Call
 from headgate.gateway.dialects import encoding
 from headgate.providers.capabilities import Capabilities
 from headgate.wire.messages import answering, asking, streaming
@@ -20,6 +20,7 @@ class _Messages:
     """The body is still the client's."""
 
     native: frozenset[str] = _ANTHROPIC
+    api = CHAT_COMPLETIONS
 
     def includes_usage(self, call: Call) -> bool:
         return True

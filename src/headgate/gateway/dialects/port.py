@@ -37,6 +37,11 @@ class Dialect(Protocol):
         is asked instead of the adapter, and nothing of this dialect but `stream().failed`."""
         ...
 
+    @property
+    def api(self) -> str:
+        """Of APIS: what a replica of ours is asked in its place; empty: what the client asked."""
+        ...
+
     def includes_usage(self, call: Call) -> bool:
         """Whether the stream is to have the last chunk that says what was used: `Provider.stream`'s argument."""
         ...

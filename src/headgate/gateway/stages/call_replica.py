@@ -14,6 +14,7 @@ from headgate import errors
 from headgate.clock import Clock
 from headgate.gateway.call import Call, Reply, Whole
 from headgate.gateway.deployment import Deployment, Moved
+from headgate.gateway.dialects import speaking
 from headgate.gateway.exchanges import Answer, Awaited, Exchange, NotSent, ReplicaDied, Stream
 from headgate.gateway.stages.choose import Choose
 
@@ -62,10 +63,17 @@ class CallReplica:
         """The answer as a reply."""
         self.finish(call, exchange, answer)
         headers = [(b"content-type", answer.content_type), _deployment(call).served_header, *call.headers]
+        dialect = call.dialect
         if exchange.stream is None:
-            return Reply(answer.status, headers, Whole(answer.body), len(answer.body))
+            body = answer.body
+            if dialect is not None and answer.status == 200:
+                body = speaking.whole(dialect, body)
+            return Reply(answer.status, headers, Whole(body), len(body))
         headers.append((b"cache-control", b"no-cache"))
-        return Reply(answer.status, headers, _Forwarded(call, exchange, exchange.stream, answer.content_type))
+        forwarded = _Forwarded(call, exchange, exchange.stream, answer.content_type)
+        if dialect is None or not answer.content_type.startswith(_EVENT_STREAM):
+            return Reply(answer.status, headers, forwarded)
+        return Reply(answer.status, headers, speaking.Spoken(call, dialect, forwarded))
 
     async def _ask(self, call: Call) -> tuple[Exchange, Answer]:
         """Raises Moved, ReplicaDied, TooManyRequests, DeadlineExceeded."""

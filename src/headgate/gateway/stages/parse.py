@@ -1,21 +1,77 @@
 """What is asked for: which task a client's API means on the kind of endpoint that was found, and in which dialect it speaks.
 
-Only requests to external models, and to models of our own by other routes than `invocations`, are looked at.
+Looked at are requests to external models, and to models of our own in a dialect that those do not speak. All others go by: what a body means
+is a replica's business.
 """
 
 from __future__ import annotations
 
-from headgate.gateway.call import Call
+from collections.abc import Awaitable
+
+from headgate.gateway.call import MESSAGES, RESPONSES, Call
+from headgate.gateway.dialects import choosing, messages, responses, vectors
+from headgate.providers import port
 from headgate.wire import chat
+
+_CHAT_TASKS = ("llm/v1/chat", "agent/v1/chat", "agent/v2/chat")
+"""Models of our own that take messages."""
 
 
 class Parse:
-    """`call.asked` and `call.task` of a request to an external model are set from here on."""
+    """`call.asked` and `call.task` of a request to an external model are set from here on, `call.dialect` where its client does not speak the
+    middle language; `call.body` may be translated into that."""
 
-    def __call__(self, call: Call) -> None:
-        task = call.endpoint.gateway.task
-        if task is None:
-            return
-        if call.asked is None:
-            call.asked = chat.read_head(bytes(call.body))
-        call.task = task
+    def __call__(self, call: Call) -> Awaitable[None] | None:
+        """Raises MalformedRequest, InvalidParameterValue, BadRequest."""
+        entities = call.endpoint.entities
+        external = entities[0].external if entities else None
+        if external is None:
+            return _own(call) if call.head.api in (RESPONSES, MESSAGES) else None
+        if call.body_bytes > len(call.body):
+            return None  # too long, and not kept: the next step says so
+        if isinstance(call.body, bytearray):
+            call.body = bytes(call.body)
+        asked = call.asked
+        if asked is None:
+            call.asked = asked = chat.read_head(call.body)
+        call.task = choosing.task(call, asked, call.endpoint.gateway.task or external.task)
+        if call.head.api == MESSAGES:
+            _speak_messages(call)
+        elif call.task == port.RESPONSES:
+            if not choosing.all_have_responses(call):
+                _speak_responses(call)
+        elif call.task == port.EMBEDDINGS and bytes(asked.encoding_format) == b'"base64"':
+            call.dialect = vectors.PACKED
+        return None
+
+
+def _own(call: Call) -> Awaitable[None] | None:
+    """A model of our own is asked for what its author wrote: a chat, or the Responses API of an agent."""
+    if call.head.api == MESSAGES:
+        call.dialect = messages.TRANSLATED
+        call.body = messages.translated(call.body, marks=False, thinking=False)
+    elif call.endpoint.gateway.task in _CHAT_TASKS:
+        _speak_responses(call)
+    else:
+        return None
+    return _nothing()
+
+
+def _speak_messages(call: Call) -> None:
+    """Guardrails read the middle language. Without them each vendor gets what it knows of the client's request."""
+    call.dialect = messages.MESSAGES
+    if call.endpoint.gateway.guardrails:
+        able = [vendor.capabilities for vendor in choosing.vendors(call)]
+        call.dialect = messages.TRANSLATED
+        call.body = messages.translated(
+            call.body, marks=all(one.cache_control for one in able), thinking=all(one.thinking for one in able)
+        )
+
+
+def _speak_responses(call: Call) -> None:
+    call.task = port.CHAT
+    call.dialect, call.body = responses.translated(bytes(call.body))
+
+
+async def _nothing() -> None:
+    """Awaited by requests whose answers are translated on their way out, so they need a task."""
