@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from headgate.errors import HeadgateError
+
 
 class GuardedStream(Protocol):
     """A stream's events of the middle language on their way out. `refusal` in the end: what was sent ends in an error event, and nothing follows."""
 
     @property
     def refused(self) -> bool: ...
+
+    @property
+    def refusal(self) -> HeadgateError | None:
+        """Why it was."""
+        ...
 
     async def feed(self, chunk: bytes) -> bytes:
         """What may leave now of these events, perhaps nothing. May wait for a judge, never longer than the settings say."""

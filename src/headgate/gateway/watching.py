@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from headgate.domain.request_record import Verdict
+from headgate.errors import HeadgateError
 from headgate.gateway.call import Call
 from headgate.guardrails import bodies
 from headgate.guardrails.guard import Checked, Guard, Question
@@ -123,7 +124,12 @@ class WatchedStream:
     @property
     def refused(self) -> bool:
         """As `GuardedStream.refused`."""
-        return self._stream is not None and self._stream.refusal is not None
+        return self.refusal is not None
+
+    @property
+    def refusal(self) -> HeadgateError | None:
+        """As `GuardedStream.refusal`."""
+        return None if self._stream is None else self._stream.refusal
 
     async def feed(self, chunk: bytes) -> bytes:
         """As `GuardedStream.feed`."""

@@ -71,6 +71,9 @@ class VendorAttempts:
         except Failed as failed:
             self._failed(trying, failed)
             raise
+        except asyncio.CancelledError:
+            self._failed(trying, judging.given_up())
+            raise
         except BaseException:
             vendor.breaker.given_up(trying.probes)
             raise
@@ -162,7 +165,11 @@ class VendorAttempts:
             self._ended(trying, ending)
 
         stream = VendorStream(call, parts, self._clock, ended, self._own)
-        await stream.begin(vendor.patience.first_byte_s - (self._clock.monotonic_s() - sent_s))
+        try:
+            await stream.begin(vendor.patience.first_byte_s - (self._clock.monotonic_s() - sent_s))
+        except asyncio.CancelledError:
+            call.usage = parts.reader.usage
+            raise
         vendor.breaker.answered(trying.probes)
         self._fleet.show(vendor)
         self._note(trying, None, counts=False)

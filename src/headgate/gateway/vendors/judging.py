@@ -21,6 +21,7 @@ RATE_LIMITED = "rate_limited"
 FAILED = "failed"
 NO_KEY = "no_key"
 NO_TOKEN = "no_token"
+GIVEN_UP = "given_up"
 """Outcomes of attempts, for the metric; beside them the kinds of UpstreamFailed."""
 
 _STATUS = {upstream.TIMEOUT: 504, upstream.FORBIDDEN: 400}
@@ -44,7 +45,7 @@ class Failed(Exception):
     @property
     def counts(self) -> bool:
         """Whether it says that the vendor is not well. That our own queue is full, or a key is missing, says nothing of it."""
-        return self.failure.retryable and self.outcome not in (upstream.BUSY, NO_KEY, NO_TOKEN)
+        return self.failure.retryable and self.outcome not in (upstream.BUSY, NO_KEY, NO_TOKEN, GIVEN_UP)
 
 
 def refused(
@@ -72,6 +73,11 @@ def garbage(error: BadAnswer, target: Target) -> Failed:
 def keyless(error: errors.HeadgateError, outcome: str = NO_KEY) -> Failed:
     """Its keys, or a token for them, cannot be had: nothing was sent. Another entity may do better."""
     return Failed(VendorFailure(error.http_status, error.message, None, True), 0, outcome, error)
+
+
+def given_up() -> Failed:
+    """The client left, or guardrails refused the request meanwhile."""
+    return Failed(VendorFailure(499, "Nobody waited for its answer any more."), 0, GIVEN_UP)
 
 
 def note_unable(call: Call, entity: EntityRoute, error: errors.HeadgateError) -> None:

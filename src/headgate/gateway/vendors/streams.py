@@ -127,9 +127,9 @@ class VendorStream:
             self._over = True
             if reader.complete:
                 return await self._written(events)
-            return self._failed(events[:-1], judging.unreached(error))
+            return await self._failed(events[:-1], judging.unreached(error))
         if reader.failure is not None:
-            return self._failed(events[:-1], self._broken(reader.failure))
+            return await self._failed(events[:-1], self._broken(reader.failure))
         return await self._written(events) if events else b""
 
     async def _next(self) -> list[bytes]:
@@ -170,23 +170,33 @@ class VendorStream:
 
     def _refused(self, passed: bytes) -> bytes:
         """A guardrail ended it: nothing more is wanted of the vendor."""
-        parts = self._parts
+        parts, call = self._parts, self._call
+        refusal = None if parts.guarded is None else parts.guarded.refusal
         if not parts.reader.complete:
             parts.reader.end()
         parts.response.close()
-        self._call.failure = 400
-        self._call.complete = False
+        if refusal is not None:
+            call.failure, call.error_code = refusal.http_status, refusal.error_code
+        self._over = True
         self._tell(Ending(left=True))
         return b"".join(parts.writer.feed([passed])) if passed else b""
 
-    def _failed(self, events: list[bytes], failed: Failed) -> bytes:
-        """The last chunk of a stream that broke. What guardrails held back stays behind: nobody looked at it to the end."""
+    async def _failed(self, events: list[bytes], failed: Failed) -> bytes:
+        """The last chunk of a stream that broke: what came until then, as far as it may leave, and what went wrong."""
         parts, call = self._parts, self._call
         parts.response.close()
+        self._over = True
+        if parts.guarded is not None:
+            passed = await parts.guarded.feed(b"".join(events)) if events else b""
+            if not parts.guarded.refused:
+                passed += await parts.guarded.end()
+            if parts.guarded.refused:
+                return self._refused(passed)
+            events = [passed] if passed else []
         call.failure = failed.error.http_status
         call.error_code = failed.error.error_code
         call.complete = False
-        pieces = parts.writer.feed(events) if events and parts.guarded is None else []
+        pieces = parts.writer.feed(events) if events else []
         self._tell(Ending(failed))
         return b"".join([*pieces, parts.writer.failed(failed.error)])
 
