@@ -26,7 +26,7 @@ from headgate.access.principals import Authenticator, Principal
 from headgate.access.rights import Rights
 from headgate.access.secrets import Vault
 from headgate.access.table_rights import TableRights
-from headgate.api import unity_catalog
+from headgate.api import sql, unity_catalog
 from headgate.api.app import create_app
 from headgate.api.auditing import Auditing, Outside
 from headgate.api.dependencies import ApiDependencies
@@ -34,6 +34,7 @@ from headgate.api.model_registry import files, mlflow_registry
 from headgate.api.oauth import families as oauth_families
 from headgate.api.tracking import families as tracking_families
 from headgate.clock import SystemClock
+from headgate.domain import ai_gateway
 from headgate.gateway import http
 from headgate.gateway.front import Front
 from headgate.gateway.plane import Gateway, GatewayDependencies
@@ -56,6 +57,11 @@ from headgate.store.replicas import Replicas
 from headgate.store.secrets import Secrets
 from headgate.store.servers import Servers
 from headgate.telemetry.counting import Metrics
+from headgate.warehouse import presence
+from headgate.warehouse.sql import shelf
+from headgate.warehouse.sql.running import Queries
+from headgate.warehouse.sql.statements import Statements
+from headgate.warehouse.tables import places
 
 _LOG_BYTES = 1024**2
 _KEEP_ALIVE_S = 75
@@ -171,6 +177,8 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
         gpu_available=Path("/dev/nvidiactl").exists(),
         external_url=settings.external_url,
         payload_bytes=settings.limits.api_payload_bytes,
+        missing=_missing(settings),
+        allow_private_addresses=settings.providers.allow_private_addresses,
     )
     tracking = tracked.tracking(settings, shared.lifeline_fd)
     artifacts = tracked.artifacts(settings)
@@ -181,6 +189,7 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
     # Before the registry's files, whose paths include those of artifacts.
     families += [*tracked_families, files.routes(registry, model_rights, signer)]
     families += oauth_families.closed(shared.oauth)
+    families += sql.routes(_statements(settings, clock), table_rights)
     open_families = [*tracked_open, files.signed_routes(registry, signer), *oauth_families.opened(shared.oauth)]
     app = create_app(dependencies, families, open_families)
     door = Outside(
@@ -188,6 +197,25 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
         Auditing(shared.audit, clock, app.state.routes),
     )
     return Front(data_plane, door, shared.counted)
+
+
+def _missing(settings: Settings) -> dict[str, str]:
+    """What of `ai_gateway` cannot be switched on here, and what to do about it."""
+    found = dict(configured.guardrails_missing(settings.guardrails))
+    no_tables = presence.missing()
+    if no_tables is not None:
+        found |= dict.fromkeys((ai_gateway.TABLE, ai_gateway.USAGE), no_tables)
+    return found
+
+
+def _statements(settings: Settings, clock: SystemClock) -> Statements:
+    """What runs SQL, each query in a process of its own."""
+    tables, limits = (
+        settings.warehouse,
+        shelf.Limits(settings.warehouse.result_kept_s, settings.warehouse.results_bytes),
+    )
+    kept = shelf.Shelf(settings.data_dir / "statements", limits, clock)
+    return Statements(Queries(places.open_places(settings), tables), kept, tables)
 
 
 class _Server(uvicorn.Server):

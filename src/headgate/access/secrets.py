@@ -96,8 +96,10 @@ class Vault:
             )
         return found[0]
 
-    def check_references(self, caller: Principal, variables: Mapping[str, str]) -> Mapping[str, str]:
-        """That every secret environment variables refer to is there, can be one, and may be read by the caller.
+    def check_references(
+        self, caller: Principal, variables: Mapping[str, str], where: str = "environment_vars"
+    ) -> Mapping[str, str]:
+        """That every secret environment variables (or fields of another config: `where`) refer to is there, can be one, and may be read by the caller.
 
         What was found: reference -> the secret's version. Raises what is wrong, naming variable, scope and key.
         """
@@ -109,9 +111,9 @@ class Vault:
                     value, version = self._open(scope, reference)
                     _text(reference, value)
                 except SecretUnavailable as error:
-                    raise errors.InvalidParameterValue(f"environment_vars: {name}: {error}") from error
+                    raise errors.InvalidParameterValue(f"{where}: {name}: {error}") from error
                 except (errors.ResourceDoesNotExist, errors.PermissionDenied) as error:
-                    raise type(error)(f"environment_vars: {name} refers to {reference}: {error.message}") from error
+                    raise type(error)(f"{where}: {name} refers to {reference}: {error.message}") from error
                 versions[f"{scope.id}/{reference.key}"] = version
         return versions
 

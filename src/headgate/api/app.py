@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 
 from headgate import __version__
 from headgate.api import (
+    ai_gateway,
     audit,
     endpoint_attributes,
     endpoint_openapi,
@@ -67,6 +68,7 @@ def _families() -> list[APIRouter]:
     return [
         serving_endpoints.routes(),
         endpoint_attributes.routes(),
+        ai_gateway.routes(),
         served_model_logs.routes(),
         endpoint_openapi.routes(),
         endpoint_permissions.routes(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, cast
 
@@ -18,6 +18,7 @@ from headgate.access.model_rights import ModelRights
 from headgate.access.principals import Authenticator, Principal
 from headgate.access.rights import Rights
 from headgate.access.secrets import Vault
+from headgate.api.language import resolving
 from headgate.clock import Clock
 from headgate.domain.environment import ModelDescription
 from headgate.domain.request_record import InferenceTable
@@ -77,6 +78,12 @@ class ApiDependencies:
     """(who, model) -> nothing when they have EXECUTE on it. Raises ResourceDoesNotExist, PermissionDenied."""
     may_keep: Callable[[Principal, str, InferenceTable], None] = _anywhere
     """(who, endpoint id, table) -> nothing when they may have its requests kept there. Raises as `TableRights.require_to_keep`."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """What of `ai_gateway` this server cannot do, see `domain.ai_gateway.Surroundings`."""
+    allow_private_addresses: bool = False
+    """Whether external models may be at private addresses."""
+    addresses: Callable[[str], Sequence[str]] = resolving.addresses
+    """URL -> addresses that its host has; none: cannot be said."""
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
     """Ids of endpoints, 32 hex digits."""
     pause: Callable[[float], None] = time.sleep

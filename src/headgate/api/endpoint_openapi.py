@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from headgate.api.dependencies import Caller, Given, base_url
+from headgate.api.language import vendors_document
 from headgate.api.serving_endpoints import PREFIX, find
 from headgate.domain import signature
 from headgate.domain.endpoint import Endpoint
@@ -38,6 +39,8 @@ def get_open_api(name: str, request: Request, dependencies: Given, caller: Calle
         raise InvalidState(
             f"Endpoint {name} has no OpenAPI document yet: none of its configs is ready. Wait until its state is READY."
         )
+    if endpoint.serving.config.is_external:
+        return JSONResponse(vendors_document.document(endpoint, base_url(dependencies, request)))
     models = {
         entity.name: dependencies.describe(entity.entity_name, entity.entity_version)
         for entity in endpoint.serving.config.served_entities

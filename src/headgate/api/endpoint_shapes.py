@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from headgate.access.oauth import authorization_details
-from headgate.domain import following, state
-from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outcome
+from headgate.domain import ai_gateway, external_model, following, state
+from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outcome, ServedEntity
 from headgate.domain.following import Targets
 from headgate.domain.replica import Replica
 from headgate.wire import endpoint_output as shown
@@ -43,6 +43,9 @@ def with_data_plane(found: shown.Endpoint, workspace_url: str) -> shown.Endpoint
 def summary(endpoint: Endpoint) -> shown.EndpointSummary:
     """An endpoint in a list: no pending config, no sizes."""
     config = endpoint.serving.config if endpoint.serving else EndpointConfig()
+    if config.is_external:
+        vendors = [shown.EntitySummary(name=e.name, external_model=_external(e)) for e in config.served_entities]
+        return shown.EndpointSummary(**_common(endpoint), config=shown.ConfigSummary(served_entities=vendors))
     entities = [
         shown.EntitySummary(
             name=e.name,
@@ -73,6 +76,8 @@ def tags(pairs: Mapping[str, str | None]) -> list[shown.Tag]:
 
 def _common(endpoint: Endpoint) -> dict[str, Any]:
     derived = state.of_endpoint(endpoint)
+    newest = endpoint.serving or endpoint.wanted
+    config = newest.config if newest else EndpointConfig()
     return {
         "name": endpoint.name,
         "id": endpoint.id,
@@ -84,6 +89,9 @@ def _common(endpoint: Endpoint) -> dict[str, Any]:
         "tags": tags(endpoint.tags),
         "description": endpoint.description,
         "effective_budget_policy_id": endpoint.budget_policy_id,
+        "ai_gateway": _plain(endpoint.ai_gateway),
+        "task": config.task or None,
+        "endpoint_type": "EXTERNAL_MODEL" if config.is_external else None,
     }
 
 
@@ -115,36 +123,71 @@ def _pending(endpoint: Endpoint, replicas: Sequence[Replica]) -> shown.PendingCo
 
 
 def _of_generation(endpoint: Endpoint, generation: Generation, replicas: Sequence[Replica]) -> dict[str, Any]:
-    entities, models = [], []
+    entities: list[shown.ServedEntity] = []
+    models: list[shown.ServedModel] = []
     for entity in generation.config.served_entities:
         derived = state.of_entity(endpoint, generation, entity, replicas)
-        same: dict[str, Any] = {
-            "name": entity.name,
-            "followed_alias": entity.followed_alias or None,
-            "workload_type": entity.workload_type,
-            "workload_size": entity.workload_size,
-            "scale_to_zero_enabled": entity.scale_to_zero_enabled,
-            "min_provisioned_concurrency": entity.min_provisioned_concurrency,
-            "max_provisioned_concurrency": entity.max_provisioned_concurrency,
-            "environment_vars": dict(entity.environment_vars) or None,
-            "instance_profile_arn": entity.instance_profile_arn,
-            "creator": entity.creator,
-            "creation_timestamp": entity.creation_timestamp,
-            "state": shown.EntityState(
-                deployment=derived.deployment, deployment_state_message=derived.deployment_state_message
-            ),
-        }
+        said = shown.EntityState(
+            deployment=derived.deployment, deployment_state_message=derived.deployment_state_message
+        )
+        if entity.external_model is not None:
+            entities.append(_vendors(entity, said))
+            continue
+        same = {**_sizes(entity), "state": said}
         entities.append(
             shown.ServedEntity(entity_name=entity.entity_name, entity_version=entity.entity_version, **same)
         )
         models.append(shown.ServedModel(model_name=entity.entity_name, model_version=entity.entity_version, **same))
     return {
         "served_entities": entities,
-        "served_models": models,
+        "served_models": None if generation.config.is_external else models,
         "traffic_config": shown.TrafficConfig(routes=_routes(generation.config)),
         "config_version": generation.number,
-        "auto_capture_config": _plain(generation.config.auto_capture_config),
+        "auto_capture_config": _capture(endpoint, generation.config),
     }
+
+
+def _sizes(entity: ServedEntity) -> dict[str, Any]:
+    return {
+        "name": entity.name,
+        "followed_alias": entity.followed_alias or None,
+        "workload_type": entity.workload_type,
+        "workload_size": entity.workload_size,
+        "scale_to_zero_enabled": entity.scale_to_zero_enabled,
+        "min_provisioned_concurrency": entity.min_provisioned_concurrency,
+        "max_provisioned_concurrency": entity.max_provisioned_concurrency,
+        "environment_vars": dict(entity.environment_vars) or None,
+        "instance_profile_arn": entity.instance_profile_arn,
+        "creator": entity.creator,
+        "creation_timestamp": entity.creation_timestamp,
+    }
+
+
+def _vendors(entity: ServedEntity, said: shown.EntityState) -> shown.ServedEntity:
+    return shown.ServedEntity(
+        name=entity.name,
+        external_model=_external(entity),
+        creator=entity.creator,
+        creation_timestamp=entity.creation_timestamp,
+        state=said,
+        type="EXTERNAL_MODEL",
+    )
+
+
+def _external(entity: ServedEntity) -> dict[str, Any] | None:
+    return None if entity.external_model is None else external_model.shown(entity.external_model)
+
+
+def _capture(endpoint: Endpoint, config: EndpointConfig) -> dict[str, Any] | None:
+    """As it was written, with the table that there is (or will be, with the first request)."""
+    captured = ai_gateway.captured(config.auto_capture_config)
+    if captured is None:
+        return None
+    table = captured.table(endpoint.name)
+    kept: dict[str, Any] = {**(config.auto_capture_config or {})}
+    if table is not None:
+        kept["state"] = {"payload_table": {"name": f"{table.prefix}_payload", "status": "READY", "status_message": ""}}
+    return kept
 
 
 def _routes(config: EndpointConfig) -> list[shown.Route]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from headgate.access.external_models import Plaintext
 from headgate.access.principals import Principal
 from headgate.api.dependencies import ApiDependencies
-from headgate.domain import endpoint_rules, signature
+from headgate.api.language import external_models
+from headgate.domain import ai_gateway, endpoint_rules, external_model, signature
 from headgate.domain.endpoint import Endpoint, EndpointConfig
-from headgate.domain.endpoint_rules import Author
+from headgate.domain.endpoint_rules import Author, Resolved
 from headgate.domain.endpoint_wish import ConfigWish, EntityWish, RouteWish
+from headgate.domain.external_model import ExternalModel
 from headgate.errors import InvalidParameterValue
 from headgate.wire import endpoint_input as given
 
@@ -23,17 +28,49 @@ _SAME = (
 _THROUGHPUT = ("min_provisioned_throughput", "max_provisioned_throughput", "provisioned_model_units")
 
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbered(Generic[T]):
+    where: str
+    """`served_entities[0]`, for messages."""
+    body: T
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes a config, and when (milliseconds since the epoch)."""
+
+    caller: Principal
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deployable:
+    """A config that can be deployed, and the secrets that came with it in plain text."""
+
+    config: EndpointConfig
+    plaintext: Plaintext = field(repr=False)
+
+
 def deployable(
-    dependencies: ApiDependencies, body: given.ConfigInput, caller: Principal, author: Author
-) -> EndpointConfig:
-    """The config to deploy, aliases resolved. Raises what is wrong with it, as far as can be said without trying."""
-    wish = config_wish(body)
+    dependencies: ApiDependencies, body: given.ConfigInput, writer: Writer, before: Endpoint | None
+) -> Deployable:
+    """The config to deploy, aliases resolved. Raises what is wrong with it, as far as can be said without trying. `before`: what is updated."""
+    wish = config_wish(body, before)
     endpoint_rules.check_config(wish, gpu_available=dependencies.gpu_available)
-    versions = [_resolved(dependencies, caller, entity) for entity in wish.entities]
-    return with_secrets(dependencies, caller, endpoint_rules.config(wish, versions, author))
+    found = [_resolved(dependencies, writer.caller, entity) for entity in wish.entities]
+    config = endpoint_rules.config(wish, found, Author(writer.caller.user_name, writer.now_ms))
+    if before is not None:
+        endpoint_rules.check_kind(config, before)
+        endpoint_rules.check_capture(config, before)
+    external_models.check(dependencies, config)
+    _check_shown_versions(wish, config, before)
+    return Deployable(with_secrets(dependencies, writer.caller, config), external_models.plaintext(wish, config))
 
 
-def check_shown_versions(body: given.ConfigInput, config: EndpointConfig, before: Endpoint | None) -> None:
+def _check_shown_versions(wished: ConfigWish, config: EndpointConfig, before: Endpoint | None) -> None:
     """An answer that is sent back names an alias and the version it had. Raises InvalidParameterValue for one it never had here."""
     generations = (before.serving, before.wanted) if before else ()
     served = {
@@ -42,7 +79,7 @@ def check_shown_versions(body: given.ConfigInput, config: EndpointConfig, before
         if generation is not None
         for entity in generation.config.served_entities
     }
-    for wish, entity in zip(config_wish(body).entities, config.served_entities, strict=True):
+    for wish, entity in zip(wished.entities, config.served_entities, strict=True):
         shown = wish.shown_version
         if shown not in (None, entity.entity_version) and (wish.entity_name, shown) not in served:
             raise InvalidParameterValue(
@@ -59,36 +96,38 @@ def with_secrets(dependencies: ApiDependencies, caller: Principal, config: Endpo
     check = dependencies.vault.check_references
     entities = (
         dataclasses.replace(entity, secret_versions=check(caller, entity.environment_vars))
+        if entity.external_model is None
+        else external_models.with_secrets(dependencies, caller, entity)
         for entity in config.served_entities
     )
     return dataclasses.replace(config, served_entities=tuple(entities))
 
 
-def _resolved(dependencies: ApiDependencies, caller: Principal, wish: EntityWish) -> str:
+def _resolved(dependencies: ApiDependencies, caller: Principal, wish: EntityWish) -> Resolved:
+    if wish.external is not None:
+        return Resolved()
     model = wish.entity_name or ""
     dependencies.may_serve(caller, model)
     version = dependencies.resolve(model, wish.entity_version or "")
-    signature.check_servable(model, version, dependencies.describe(model, version).signature)
-    return version
+    described = dependencies.describe(model, version)
+    signature.check_servable(model, version, described.signature)
+    return Resolved(version, described.task)
 
 
-def config_wish(body: given.ConfigInput) -> ConfigWish:
-    """What a config asks for. Raises InvalidParameterValue for what this server cannot do or the form does not allow."""
-    entities = tuple(_entity(entity) for entity in body.served_entities or ())
-    models = tuple(_legacy(model) for model in body.served_models or ())
+def config_wish(body: given.ConfigInput, before: Endpoint | None = None) -> ConfigWish:
+    """What a config asks for. Raises InvalidParameterValue for what this server cannot do or the form does not allow.
+
+    `before`: the endpoint that is updated; answers show no secrets, so those of one that is sent back are found there.
+    """
+    entities = tuple(_entity(entity, before) for entity in _numbered("served_entities", body.served_entities))
+    models = tuple(_legacy(model, before) for model in _numbered("served_models", body.served_models))
     # Answers mirror one in the other; a client may send an answer back.
     if entities and models and entities != models:
         raise InvalidParameterValue("Give either served_entities or served_models (the legacy form), not both.")
     routes = (body.traffic_config and body.traffic_config.routes) or ()
-    return ConfigWish(entities or models, tuple(_route(route) for route in routes), _auto_capture(body))
-
-
-def check_create(body: given.CreateEndpoint) -> None:
-    """Raises InvalidParameterValue for wishes beside the config that this server cannot fulfil."""
-    if asks_for_something(body.ai_gateway):
-        raise InvalidParameterValue("ai_gateway is not supported yet: its limits would not be enforced. Leave it out.")
-    if asks_for_something(body.rate_limits):
-        raise InvalidParameterValue("rate_limits are not supported yet: they would not be enforced. Leave them out.")
+    capture = written(body.auto_capture_config)
+    ai_gateway.captured(capture)
+    return ConfigWish(entities or models, tuple(_route(route) for route in routes), capture)
 
 
 def written(body: BaseModel | None) -> dict[str, Any] | None:
@@ -96,31 +135,52 @@ def written(body: BaseModel | None) -> dict[str, Any] | None:
     return None if body is None else body.model_dump(exclude_none=True)
 
 
-def asks_for_something(wish: Any) -> bool:
-    """Whether anything is switched on in a nested config; `{"enabled": false, …}` asks for nothing."""
-    if isinstance(wish, dict):
-        return wish.get("enabled") is not False and any(asks_for_something(value) for value in wish.values())
-    if isinstance(wish, list):
-        return any(asks_for_something(value) for value in wish)
-    return bool(wish) and wish != "NONE"
+def _numbered(where: str, bodies: Sequence[T] | None) -> Iterator[_Numbered[T]]:
+    return (_Numbered(f"{where}[{number}]", body) for number, body in enumerate(bodies or ()))
 
 
-def _entity(body: given.ServedEntityInput) -> EntityWish:
+def _entity(one: _Numbered[given.ServedEntityInput], before: Endpoint | None) -> EntityWish:
+    body = one.body
     if body.external_model is not None:
-        raise InvalidParameterValue(
-            "external_model is not supported yet: this server serves custom models. Give entity_name and entity_version."
-        )
+        return _external(one, before)
     if body.foundation_model is not None:
         raise InvalidParameterValue(
-            "foundation_model is not supported yet: this server serves custom models. Give entity_name and entity_version."
+            "foundation_model is not supported yet: this server serves custom models and external models. "
+            "Give entity_name and entity_version, or external_model."
         )
     return _wish(body, body.entity_name, body.entity_version)
 
 
-def _legacy(body: given.ServedModelInput) -> EntityWish:
+def _legacy(one: _Numbered[given.ServedModelInput], before: Endpoint | None) -> EntityWish:
+    body = one.body
+    if body.external_model is not None:
+        return _external(one, before)
     if body.scale_to_zero_enabled is None:
         raise InvalidParameterValue("scaleToZeroEnabled is undefined. Please set it to either true or false.")
     return _wish(body, body.model_name, body.model_version)
+
+
+def _external(
+    one: _Numbered[given.ServedEntityInput] | _Numbered[given.ServedModelInput], before: Endpoint | None
+) -> EntityWish:
+    said = one.body.external_model or {}
+    try:
+        entity = one.body.model_dump()
+        external_model.check_alone({**entity, "entity_name": entity.get("entity_name") or entity.get("model_name")})
+        vendors_name = said.get("name")
+        name = one.body.name or external_model.default_name(vendors_name if isinstance(vendors_name, str) else "")
+        return EntityWish(name=one.body.name, external=external_model.read(said, _written_before(before, name)))
+    except InvalidParameterValue as error:
+        raise InvalidParameterValue(f"{one.where}: {error.message}") from error
+
+
+def _written_before(before: Endpoint | None, name: str) -> ExternalModel | None:
+    """The external model of that served entity, in the newest config that has it."""
+    for generation in (before.wanted, before.serving) if before else ():
+        for entity in generation.config.served_entities if generation else ():
+            if entity.name == name and entity.external_model is not None:
+                return entity.external_model
+    return None
 
 
 def _wish(body: given.ServedEntityInput | given.ServedModelInput, model: str | None, version: str | None) -> EntityWish:
@@ -156,13 +216,3 @@ def _route(body: given.RouteInput) -> RouteWish:
             "Each route of traffic_config needs one served_entity_name (or served_model_name, its legacy form)."
         )
     return RouteWish(names.pop(), body.traffic_percentage)
-
-
-def _auto_capture(body: given.ConfigInput) -> dict[str, Any] | None:
-    if body.auto_capture_config is None:
-        return None
-    if body.auto_capture_config.enabled is not False:
-        raise InvalidParameterValue(
-            "auto_capture_config is not supported yet: nothing would be captured. Leave it out, or set enabled to false."
-        )
-    return written(body.auto_capture_config)

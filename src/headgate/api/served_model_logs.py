@@ -36,10 +36,12 @@ def logs(name: str, served_model_name: str, visit: Visiting, config_version: int
 
 
 def build_logs(name: str, served_model_name: str, visit: Visiting, config_version: int | None = None) -> Logs:
-    """How the environment of a served entity was built."""
+    """How the environment of a served entity was built; empty for a model that a vendor runs."""
     dependencies = visit.dependencies
     endpoint = find(dependencies, visit.caller, name, CAN_MANAGE)
     generation, entity = _deployed(dependencies, endpoint, served_model_name, config_version)
+    if entity.external_model is not None:
+        return Logs(logs="")
     environment = dependencies.describe(entity.entity_name, entity.entity_version).environment
     keys = [environment.key]
     lock = generation.locks.get(entity.name)

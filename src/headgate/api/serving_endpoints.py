@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,9 +14,10 @@ from headgate.access import rights
 from headgate.access.principals import Principal
 from headgate.api import endpoint_shapes, endpoint_wishes, in_force
 from headgate.api.dependencies import ApiDependencies, Caller, Given
-from headgate.domain import endpoint_rules, following, state
+from headgate.api.endpoint_wishes import Writer
+from headgate.api.language import external_models, gateway_wishes
+from headgate.domain import ai_gateway, endpoint_rules, following, rate_limits, state
 from headgate.domain.endpoint import Endpoint, Generation, Outcome
-from headgate.domain.endpoint_rules import Author
 from headgate.domain.grants import CAN_MANAGE, CAN_VIEW
 from headgate.domain.identity import WORKSPACE_ACCESS
 from headgate.wire import endpoint_input as given
@@ -52,28 +54,35 @@ def create(body: given.CreateEndpoint, request: Request, dependencies: Given, ca
     request.state.audit_object = body.name
     may_create(caller)
     endpoint_rules.check_name(body.name)
-    endpoint_wishes.check_create(body)
-    author = _author(dependencies, caller)
-    config = None if body.config is None else endpoint_wishes.deployable(dependencies, body.config, caller, author)
-    if body.config is not None and config is not None:
-        endpoint_wishes.check_shown_versions(body.config, config, None)
-    telemetry = endpoint_wishes.written(body.telemetry_config) if config else None
+    writer = Writer(caller, dependencies.clock.now_ms())
+    gateway = ai_gateway.parse(body.ai_gateway)
+    wish = None if body.config is None else endpoint_wishes.deployable(dependencies, body.config, writer, None)
+    telemetry = endpoint_wishes.written(body.telemetry_config) if wish and not wish.config.is_external else None
+    limits = rate_limits.parse_legacy(body.rate_limits)
     endpoint = Endpoint(
         id=dependencies.new_id(),
         name=body.name,
-        creator=author.user_name,
-        created_at_ms=author.now_ms,
-        updated_at_ms=author.now_ms,
-        wanted=None if config is None else Generation(1, config, Outcome.PENDING, author.now_ms),
+        creator=caller.user_name,
+        created_at_ms=writer.now_ms,
+        updated_at_ms=writer.now_ms,
+        wanted=None if wish is None else Generation(1, wish.config, Outcome.PENDING, writer.now_ms),
         description=body.description or "",
         tags={tag.key: tag.value for tag in body.tags or ()},
         email_notifications=endpoint_wishes.written(body.email_notifications),
         telemetry_config=endpoint_rules.telemetry(telemetry),
         route_optimized=bool(body.route_optimized),
         budget_policy_id=body.budget_policy_id,
+        ai_gateway=gateway.to_json() or None,
+        rate_limits=tuple(limit.to_json() for limit in limits),
     )
-    dependencies.endpoints.create(endpoint, manager=caller.id)
-    return _located(dependencies, endpoint_shapes.detailed(endpoint, (), CAN_MANAGE))
+    gateway_wishes.check(dependencies, caller, dataclasses.replace(endpoint, ai_gateway=None), gateway)
+    gateway_wishes.check_legacy(dependencies, endpoint, limits)
+    seal = None
+    if wish is not None:
+        gateway_wishes.check_config(dependencies, caller, endpoint, wish.config)
+        seal = external_models.sealing(dependencies, endpoint.id, wish.config, wish.plaintext)
+    made = dependencies.endpoints.create(endpoint, manager=caller.id, seal=seal)
+    return _located(dependencies, endpoint_shapes.detailed(made, (), CAN_MANAGE))
 
 
 def show_all(dependencies: Given, caller: Caller) -> shown.EndpointList:
@@ -101,10 +110,11 @@ def delete(name: str, dependencies: Given, caller: Caller) -> shown.Nothing:
 def update_config(name: str, body: given.ConfigInput, dependencies: Given, caller: Caller) -> shown.Endpoint:
     """Replace an endpoint's config; the old one serves until the new one is ready. Takes CAN_MANAGE."""
     before = find(dependencies, caller, name, CAN_MANAGE)
-    author = _author(dependencies, caller)
-    config = endpoint_wishes.deployable(dependencies, body, caller, author)
-    endpoint_wishes.check_shown_versions(body, config, before)
-    return answer(dependencies, dependencies.endpoints.add_generation(name, config, author.now_ms))
+    writer = Writer(caller, dependencies.clock.now_ms())
+    wish = endpoint_wishes.deployable(dependencies, body, writer, before)
+    gateway_wishes.check_config(dependencies, caller, before, wish.config)
+    seal = external_models.sealing(dependencies, before.id, wish.config, wish.plaintext)
+    return answer(dependencies, dependencies.endpoints.add_generation(name, wish.config, writer.now_ms, seal))
 
 
 def stop(name: str, dependencies: Given, caller: Caller) -> shown.Endpoint:
@@ -118,9 +128,10 @@ def stop(name: str, dependencies: Given, caller: Caller) -> shown.Endpoint:
 
 def start(name: str, dependencies: Given, caller: Caller) -> shown.Endpoint:
     """Start a stopped endpoint: deploys its config again, as a new version. Takes CAN_MANAGE."""
-    last = endpoint_rules.config_to_start(find(dependencies, caller, name, CAN_MANAGE))
-    config = endpoint_wishes.with_secrets(dependencies, caller, last)
-    return answer(dependencies, dependencies.endpoints.add_generation(name, config, dependencies.clock.now_ms()))
+    endpoint = find(dependencies, caller, name, CAN_MANAGE)
+    config = endpoint_wishes.with_secrets(dependencies, caller, endpoint_rules.config_to_start(endpoint))
+    seal = external_models.sealing(dependencies, endpoint.id, config, {})
+    return answer(dependencies, dependencies.endpoints.add_generation(name, config, dependencies.clock.now_ms(), seal))
 
 
 def export_metrics(name: str, dependencies: Given, caller: Caller) -> PlainTextResponse:
@@ -177,7 +188,3 @@ def _before_arrival(dependencies: ApiDependencies, endpoint: Endpoint) -> Endpoi
     assert endpoint.wanted is not None
     before = dependencies.endpoints.served_before(endpoint.id, endpoint.wanted.number)
     return state.before_arrival(endpoint, before)
-
-
-def _author(dependencies: ApiDependencies, caller: Principal) -> Author:
-    return Author(caller.user_name, dependencies.clock.now_ms())

@@ -249,10 +249,14 @@ class Observer:
             for generation in _generations(endpoint):
                 for entity in generation.config.served_entities:
                     place = (endpoint.id, generation.number, entity.name)
-                    if place not in known.described:
+                    if place not in known.described and entity.external_model is None:
                         known.described[place] = self._model(entity)
             pending = world.pending(endpoint)
-            if pending is not None and (endpoint.id, pending.number) not in known.locks:
+            if (
+                pending is not None
+                and not pending.config.is_external
+                and (endpoint.id, pending.number) not in known.locks
+            ):
                 known.locks[endpoint.id, pending.number] = self._endpoints.locks(endpoint.id)
         except TemporarilyUnavailable as error:
             if endpoint.id not in self._waiting:

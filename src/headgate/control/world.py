@@ -114,6 +114,8 @@ def rests(endpoint: Endpoint) -> bool:
         return False
     if endpoint.stopped or endpoint.serving is None:
         return True
+    if endpoint.serving.config.is_external:
+        return True
     return all(entity.scale_to_zero_enabled for entity in endpoint.serving.config.served_entities)
 
 

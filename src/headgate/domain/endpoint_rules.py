@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headgate.domain import served_entities, traffic
+from headgate.domain import ai_gateway, external_model, served_entities, traffic
 from headgate.domain.endpoint import Endpoint, EndpointConfig, Outcome, ServedEntity
 from headgate.domain.endpoint_wish import ConfigWish, EntityWish
 from headgate.errors import InvalidParameterValue, InvalidState, ResourceConflict
@@ -26,6 +26,15 @@ class Author:
 
     user_name: str
     now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a wished entity comes to in the registry; nothing of an external model."""
+
+    version: str = ""
+    task: str = ""
+    """What the model says of itself: `llm/v1/chat`, `agent/v1/responses` …"""
 
 
 def check_name(name: str) -> None:
@@ -54,10 +63,11 @@ def check_config(wish: ConfigWish, *, gpu_available: bool) -> None:
     """Everything that can be said of a config without the registry. Raises InvalidParameterValue."""
     if not wish.entities:
         raise InvalidParameterValue(
-            "The config has no served_entities: give at least one, with entity_name and entity_version."
+            "The config has no served_entities: give at least one, with entity_name and entity_version, or with external_model."
         )
     if len(wish.entities) > MOST_ENTITIES:
         raise InvalidParameterValue(f"served_models cannot contain more than {MOST_ENTITIES} elements")
+    external_model.check_together([entity.external.model if entity.external else None for entity in wish.entities])
     for number, entity in enumerate(wish.entities):
         try:
             served_entities.check(entity, gpu_available=gpu_available)
@@ -65,9 +75,9 @@ def check_config(wish: ConfigWish, *, gpu_available: bool) -> None:
             raise InvalidParameterValue(f"served_entities[{number}]: {error.message}") from error
 
 
-def config(wish: ConfigWish, versions: Sequence[str], author: Author) -> EndpointConfig:
-    """A checked wish with everything filled in. `versions` are the entities' resolved ones. Raises InvalidParameterValue."""
-    entities = tuple(_served(entity, version, author) for entity, version in zip(wish.entities, versions, strict=True))
+def config(wish: ConfigWish, found: Sequence[Resolved], author: Author) -> EndpointConfig:
+    """A checked wish with everything filled in. `found`: what each entity comes to. Raises InvalidParameterValue."""
+    entities = tuple(_served(entity, one, author) for entity, one in zip(wish.entities, found, strict=True))
     names = [entity.name for entity in entities]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -77,8 +87,20 @@ def config(wish: ConfigWish, versions: Sequence[str], author: Author) -> Endpoin
     return EndpointConfig(entities, traffic.split(wish.routes, names), wish.auto_capture_config)
 
 
-def _served(wish: EntityWish, version: str, author: Author) -> ServedEntity:
-    entity_name = wish.entity_name or ""
+def _served(wish: EntityWish, found: Resolved, author: Author) -> ServedEntity:
+    entity_name, version = wish.entity_name or "", found.version
+    if wish.external is not None:
+        model = wish.external.model
+        return ServedEntity(
+            name=wish.name or external_model.default_name(model.name),
+            entity_name="",
+            entity_version="",
+            requested_version="",
+            creator=author.user_name,
+            creation_timestamp=author.now_ms,
+            task=model.task,
+            external_model=model,
+        )
     size, low, high = served_entities.sizing(wish)
     return ServedEntity(
         name=wish.name or served_entities.default_name(entity_name, wish.entity_version or version),
@@ -94,7 +116,34 @@ def _served(wish: EntityWish, version: str, author: Author) -> ServedEntity:
         instance_profile_arn=wish.instance_profile_arn,
         creator=author.user_name,
         creation_timestamp=author.now_ms,
+        task=found.task,
     )
+
+
+def check_kind(config: EndpointConfig, before: Endpoint) -> None:
+    """Raises InvalidParameterValue when an update would turn an endpoint of external models into another kind, or back."""
+    last = before.wanted or before.serving
+    if last is not None:
+        external_model.check_same_kind(config.is_external, last.config.is_external)
+
+
+def check_capture(config: EndpointConfig, before: Endpoint) -> None:
+    """Whether `auto_capture_config` may follow what was. Raises InvalidParameterValue: its table cannot be exchanged or taken up again."""
+    last = before.wanted or before.serving
+    old = None if last is None else ai_gateway.captured(last.config.auto_capture_config)
+    new = ai_gateway.captured(config.auto_capture_config)
+    if old is None or new is None or not new.enabled:
+        return
+    if not old.enabled:
+        raise InvalidParameterValue(
+            "auto_capture_config was disabled and cannot be enabled again. Use inference_table_config of ai_gateway, which can."
+        )
+    for name in ("catalog_name", "schema_name", "table_name_prefix"):
+        if getattr(old, name) != getattr(new, name):
+            raise InvalidParameterValue(
+                f"auto_capture_config.{name} cannot be changed: it is {getattr(old, name)!r}. To keep requests elsewhere, disable it "
+                "and use inference_table_config of ai_gateway."
+            )
 
 
 def is_updating(endpoint: Endpoint) -> bool:
@@ -123,6 +172,11 @@ def check_telemetry_change(endpoint: Endpoint) -> None:
     if endpoint.wanted is None:
         raise InvalidParameterValue(
             "Telemetry configuration is not supported for endpoint type 'NO_CONFIG'. "
+            "This API only supports endpoints with custom served models."
+        )
+    if endpoint.wanted.config.is_external:
+        raise InvalidParameterValue(
+            "Telemetry configuration is not supported for endpoint type 'EXTERNAL_MODELS'. "
             "This API only supports endpoints with custom served models."
         )
     if is_updating(endpoint):

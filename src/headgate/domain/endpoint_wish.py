@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from headgate.domain.external_model import Written
+
 
 @dataclass(frozen=True, slots=True)
 class EntityWish:
@@ -24,6 +26,8 @@ class EntityWish:
     max_provisioned_concurrency: int | None = None
     environment_vars: Mapping[str, str] = field(default_factory=dict)
     instance_profile_arn: str | None = None
+    external: Written | None = None
+    """A vendor's model; then there is nothing but it and `name`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from headgate.errors import InvalidParameterValue
 
 TASKS = ("llm/v1/chat", "llm/v1/completions", "llm/v1/embeddings")
 LONGEST_VALUE = 128 * 1024
+LONGEST_NAME = 255
+LONGEST_TIMEOUT_S = 3600.0
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -66,6 +68,8 @@ def read(said: Mapping[str, Any], before: ExternalModel | None = None) -> Writte
     while nothing else in the config has changed. (Whoever could change the address and keep the key could have it sent to himself.)
     """
     name, provider, task = (_text(said, key, "external_model") for key in ("name", "provider", "task"))
+    if len(name) > LONGEST_NAME:
+        raise InvalidParameterValue(f"external_model.name has more than {LONGEST_NAME} characters.")
     if not name or not provider or not task:
         missing = next(key for key in ("name", "provider", "task") if not said.get(key))
         raise InvalidParameterValue(f"external_model.{missing} is missing.")
@@ -75,12 +79,13 @@ def read(said: Mapping[str, Any], before: ExternalModel | None = None) -> Writte
     config = _config(said, provider, rules)
     fields = {key: text for key in rules.plain if (text := _at(config, key, rules.config))}
     references, plaintext = _secrets(config, rules)
+    first_byte_s, total_s = _timeouts(said.get("timeouts"))
     sealed = _kept(fields, references, plaintext, before if before and before.provider == provider else None)
     rules.check(fields, frozenset({*references, *plaintext, *sealed}))
     for key in rules.urls:
         if key in fields:
             outbound.check_url(fields[key], f"{rules.config}.{key}")
-    return Written(ExternalModel(name, provider, task, fields, references, sealed), plaintext)
+    return Written(ExternalModel(name, provider, task, fields, references, sealed, first_byte_s, total_s), plaintext)
 
 
 def shown(model: ExternalModel) -> dict[str, Any]:
@@ -91,11 +96,14 @@ def shown(model: ExternalModel) -> dict[str, Any]:
     for key in model.sealed:
         if "." in key:
             config.setdefault(key.partition(".")[0], {})
+    timeouts = {"first_byte_s": model.first_byte_s, "total_s": model.total_s}
+    written = {name: seconds for name, seconds in timeouts.items() if seconds is not None}
     return {
         "name": model.name,
         "provider": model.provider,
         "task": model.task,
         PROVIDERS[model.provider].config: config,
+        **({"timeouts": written} if written else {}),
     }
 
 
@@ -152,6 +160,24 @@ def check_same_kind(is_external: bool, was_external: bool) -> None:
         raise InvalidParameterValue(
             "An endpoint cannot change between external models and models of its own: create another endpoint."
         )
+
+
+def _timeouts(said: Any) -> tuple[float | None, float | None]:
+    """`timeouts` is ours, not in Databricks' API."""
+    if said is None:
+        return None, None
+    if not isinstance(said, Mapping):
+        raise InvalidParameterValue("external_model.timeouts must be an object with first_byte_s and total_s.")
+    found = []
+    for name in ("first_byte_s", "total_s"):
+        seconds = said.get(name)
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if seconds is not None and not (is_number and 0 < seconds <= LONGEST_TIMEOUT_S):
+            raise InvalidParameterValue(
+                f"external_model.timeouts.{name} must be a number of seconds above 0, at most {LONGEST_TIMEOUT_S:g}."
+            )
+        found.append(None if seconds is None else float(seconds))
+    return found[0], found[1]
 
 
 def _config(said: Mapping[str, Any], provider: str, rules: Rules) -> Mapping[str, Any]:

@@ -203,12 +203,24 @@ PROVIDERS: dict[str, Rules] = {
     ),
     "google-cloud-vertex-ai": Rules(
         "google_cloud_vertex_ai_config",
-        plain=("project_id", "region"),
+        plain=(
+            "project_id",
+            "region",
+            "google_cloud_vertex_ai_api_base",  # ours, not in Databricks' API: a private endpoint
+            "google_cloud_vertex_ai_token_uri",  # ours as well: who takes the service account's signature for a token
+        ),
         secrets=("private_key",),
         required=("project_id", "region", "private_key"),
+        urls=("google_cloud_vertex_ai_api_base", "google_cloud_vertex_ai_token_uri"),
         label_like=("region",),
     ),
-    "ai21labs": Rules("ai21labs_config", secrets=("ai21labs_api_key",), required=("ai21labs_api_key",)),
+    "ai21labs": Rules(
+        "ai21labs_config",
+        plain=("ai21labs_api_base",),  # ours, not in Databricks' API
+        secrets=("ai21labs_api_key",),
+        required=("ai21labs_api_key",),
+        urls=("ai21labs_api_base",),
+    ),
     "databricks-model-serving": Rules(
         "databricks_model_serving_config",
         plain=("databricks_workspace_url",),

@@ -32,6 +32,8 @@ def check(wish: EntityWish, *, gpu_available: bool) -> None:
         raise InvalidParameterValue(
             f"{wish.name!r} is not a valid served entity name: use 1 to 63 letters, digits, dashes and underscores."
         )
+    if wish.external is not None:
+        return
     _check_model(wish.entity_name, wish.entity_version)
     _check_type(wish.workload_type, gpu_available)
     _check_size(wish)

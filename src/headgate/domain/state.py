@@ -64,6 +64,8 @@ def of_entity(
     endpoint: Endpoint, generation: Generation, entity: ServedEntity, replicas: Iterable[Replica]
 ) -> EntityState:
     """How one entity of a generation fares. `replicas` are the endpoint's, oldest first."""
+    if entity.external_model is not None:
+        return _external(endpoint, generation, entity)
     own = [r for r in replicas if r.deployment_key == entity.deployment_key(endpoint.id)]
     if generation.outcome is Outcome.FAILED:
         return _failed(generation, entity)
@@ -81,6 +83,17 @@ def of_entity(
     if any(r.state is ReplicaState.STARTING for r in own) or not entity.scale_to_zero_enabled:
         return EntityState("DEPLOYMENT_RECOVERING", "Starting.")
     return EntityState("DEPLOYMENT_READY", SCALED_TO_ZERO)
+
+
+def _external(endpoint: Endpoint, generation: Generation, entity: ServedEntity) -> EntityState:
+    """A vendor's model: nothing of it runs here, so there is nothing to wait for or to recover."""
+    if generation.outcome is Outcome.FAILED:
+        return _failed(generation, entity)
+    if generation.outcome is Outcome.CANCELED:
+        return EntityState("DEPLOYMENT_ABORTED", "Served model creation aborted because the update was canceled.")
+    if generation.outcome is Outcome.PENDING:
+        return EntityState("DEPLOYMENT_CREATING", CREATING)
+    return EntityState("DEPLOYMENT_READY", "Stopped" if endpoint.stopped else "")
 
 
 def _failed(generation: Generation, entity: ServedEntity) -> EntityState:

@@ -38,6 +38,10 @@ def hold_nothing(_connection: sa.Connection, _config: EndpointConfig) -> None:
     """For those who deploy what no registry has."""
 
 
+Seal = Callable[[EndpointConfig], EndpointConfig]
+"""Puts what is secret in a config under seal."""
+
+
 class Endpoints:
     """Repository of the endpoint aggregate. Every method is one transaction."""
 
@@ -120,13 +124,16 @@ class Endpoints:
 
     # -- wishes (api) --------------------------------------------------------------------------------------------
 
-    def create(self, endpoint: Endpoint, manager: str | None = None) -> None:
-        """Inserts it, with its wanted generation if it has one, and CAN_MANAGE for the principal `manager`.
+    def create(self, endpoint: Endpoint, manager: str | None = None, seal: Seal | None = None) -> Endpoint:
+        """Inserts it, with its wanted generation if it has one, and CAN_MANAGE for the principal `manager`. As it was written.
 
         Raises ResourceAlreadyExists.
         """
         try:
-            with self._database.write("wish", "routing") as connection:
+            with self._database.write(*_topics(seal)) as connection:
+                if endpoint.wanted is not None and seal is not None:
+                    sealed = dataclasses.replace(endpoint.wanted, config=seal(endpoint.wanted.config))
+                    endpoint = dataclasses.replace(endpoint, wanted=sealed)
                 connection.execute(sa.insert(_E).values(_row(endpoint)))
                 if endpoint.wanted is not None:
                     self._hold(connection, endpoint.wanted.config)
@@ -137,10 +144,11 @@ class Endpoints:
                     grants.replace_within(connection, Securable(ENDPOINT, endpoint.id), {manager: [CAN_MANAGE]})
         except sa.exc.IntegrityError as error:
             raise errors.ResourceAlreadyExists(f"Serving endpoint with name {endpoint.name} already exists") from error
+        return endpoint
 
-    def add_generation(self, name: str, config: EndpointConfig, now_ms: int) -> Endpoint:
+    def add_generation(self, name: str, config: EndpointConfig, now_ms: int, seal: Seal | None = None) -> Endpoint:
         """A new wish. Raises ResourceDoesNotExist, ResourceConflict while another one is being deployed."""
-        with self._database.write("wish", "routing") as connection:
+        with self._database.write(*_topics(seal)) as connection:
             row = _locked(connection, name)
             newest = _newest(connection, row.id)
             if newest is not None and newest.outcome == Outcome.PENDING and not row.stopped:
@@ -148,6 +156,7 @@ class Endpoints:
                     f"Endpoint {name} is currently updating. Wait for the update to complete before updating its config."
                 )
             self._hold(connection, config)
+            config = config if seal is None else seal(config)
             generation = Generation(1 if newest is None else newest.number + 1, config, Outcome.PENDING, now_ms)
             connection.execute(sa.insert(_G).values(_generation_row(row.id, generation)))
             kept = inference_tables.wanted(name, None, config.auto_capture_config)
@@ -268,6 +277,11 @@ class Endpoints:
             connection.execute(sa.delete(_E).where(_E.c.id == endpoint_id, _E.c.deleted_at.is_not(None)))
             # Also what was granted by somebody who had found it just before it was deleted.
             grants.replace_within(connection, Securable(ENDPOINT, endpoint_id), {})
+
+
+def _topics(seal: Seal | None) -> tuple[str, ...]:
+    """Sealed texts are made and stored within one transaction of `access.sealing`'s topic."""
+    return ("wish", "routing") if seal is None else ("wish", "routing", "sealing")
 
 
 def _locked(connection: sa.Connection, name: str) -> sa.Row[Any]:

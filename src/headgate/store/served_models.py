@@ -48,7 +48,8 @@ def told(what: str, names: Collection[str], hidden: int) -> str:
 
 def hold_within(connection: sa.Connection, config: EndpointConfig) -> None:
     """Makes sure that the versions of a config are READY and stay until the transaction ends. Raises ResourceDoesNotExist."""
-    wanted = sorted({(e.entity_name, e.entity_version) for e in config.served_entities})
+    own = (entity for entity in config.served_entities if entity.external_model is None)
+    wanted = sorted({(e.entity_name, e.entity_version) for e in own})
     for name in sorted({ModelName.parse(name).full for name, _ in wanted}):
         connection.execute(sa.select(_M.c.id).where(_M.c.full_name == name).with_for_update())
     for name, version in wanted:
@@ -90,6 +91,8 @@ def targets_within(connection: sa.Connection, wanted: Collection[Target]) -> Tar
 
 
 def _is(entity: dict[str, Any], full_name: str, version: int | None) -> bool:
+    if entity.get("external_model") is not None:
+        return False
     if version is not None and entity["entity_version"] != str(version):
         return False
     try:

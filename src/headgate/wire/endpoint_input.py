@@ -90,6 +90,7 @@ class ServedModelInput(_Sizing):
     model_name: Text | None = None
     model_version: Version | None = None
     followed_alias: Text | None = None
+    external_model: Anything | None = None
 
 
 class RouteInput(_Body):

@@ -23,12 +23,15 @@ class EntityState(_Answer):
 
 
 class ServedEntity(_Answer):
+    """A model of our own, or a vendor's: then with `external_model`, and nothing of versions and sizes."""
+
     name: str
-    entity_name: str
-    entity_version: str
+    entity_name: str | None = None
+    entity_version: str | None = None
+    external_model: dict[str, Any] | None = None
     followed_alias: str | None = None
-    workload_type: str
-    scale_to_zero_enabled: bool
+    workload_type: str | None = None
+    scale_to_zero_enabled: bool | None = None
     workload_size: str | None = None
     min_provisioned_concurrency: int | None = None
     max_provisioned_concurrency: int | None = None
@@ -73,7 +76,7 @@ class Config(_Answer):
     """What serves. Without `config_version` and entities: nothing has been deployed yet."""
 
     served_entities: list[ServedEntity]
-    served_models: list[ServedModel]
+    served_models: list[ServedModel] | None = None
     traffic_config: TrafficConfig
     config_version: int | None = None
     auto_capture_config: dict[str, Any] | None = None
@@ -127,12 +130,16 @@ class Endpoint(_Answer):
     email_notifications: dict[str, Any] | None = None
     telemetry_config: dict[str, Any] | None = None
     effective_budget_policy_id: str | None = None
+    ai_gateway: dict[str, Any] | None = None
+    task: str | None = None
+    endpoint_type: str | None = None
 
 
 class EntitySummary(_Answer):
     name: str
-    entity_name: str
-    entity_version: str
+    entity_name: str | None = None
+    entity_version: str | None = None
+    external_model: dict[str, Any] | None = None
     followed_alias: str | None = None
 
 
@@ -145,7 +152,7 @@ class ModelSummary(_Answer):
 
 class ConfigSummary(_Answer):
     served_entities: list[EntitySummary]
-    served_models: list[ModelSummary]
+    served_models: list[ModelSummary] | None = None
 
 
 class EndpointSummary(_Answer):
@@ -163,6 +170,9 @@ class EndpointSummary(_Answer):
     tags: list[Tag]
     description: str
     effective_budget_policy_id: str | None = None
+    ai_gateway: dict[str, Any] | None = None
+    task: str | None = None
+    endpoint_type: str | None = None
 
 
 class EndpointList(_Answer):

@@ -111,7 +111,7 @@ def test_a_model_without_signature_inputs_is_refused(api: ApiHouse) -> None:
     assert "no signature with inputs" in message and "input_example" in message
 
 
-EXTERNAL = {"external_model": {"name": "gpt-4o", "provider": "openai", "task": "llm/v1/chat"}}
+EXTERNAL = {"external_model": {"name": "g", "provider": "openai", "task": "llm/v1/chat", "openai_config": {"openai_api_key_plaintext": "k"}}}  # fmt: skip
 SCALE = "scaleToZeroEnabled is undefined. Please set it to either true or false."
 
 
@@ -128,7 +128,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("legacy without scale flag", {"config": {"served_models": [{"model_name": "a.b.c", "model_version": "1"}]}}, SCALE),
     ("two forms", {"config": {"served_entities": [CHURN], "served_models": [
         {"model_name": "a.b.c", "model_version": "1", "scale_to_zero_enabled": True}]}}, "not both"),
-    ("external model", {"config": {"served_entities": [EXTERNAL]}}, "external_model is not supported yet"),
+    ("mixed", {"config": {"served_entities": [EXTERNAL, CHURN]}}, "either external models or models of its own"),
     ("foundation model", {"config": {"served_entities": [{"foundation_model": {}}]}}, "foundation_model is not supported"),
     ("throughput", one(max_provisioned_throughput=9), "max_provisioned_throughput is not supported yet"),
     ("gpu", one(workload_type="GPU_SMALL"), "served_entities[0]: workload_type GPU_SMALL needs a GPU"),
@@ -141,9 +141,9 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("percentage", {"config": {"served_entities": [CHURN], "traffic_config": {"routes": [
         {"served_entity_name": "churn-1", "traffic_percentage": 99.5}]}}}, "routes[0].traffic_percentage"),
     ("capture", {"config": {"served_entities": [CHURN], "auto_capture_config": {"catalog_name": "c"}}},
-     "auto_capture_config is not supported yet"),
-    ("gateway", {"ai_gateway": {"rate_limits": [{"calls": 1}]}}, "ai_gateway is not supported yet"),
-    ("limits", {"rate_limits": [{"calls": 1}]}, "rate_limits are not supported yet"),
+     "auto_capture_config.schema_name is needed"),
+    ("gateway", {"ai_gateway": {"rate_limits": [{"calls": 1}]}}, "ai_gateway.rate_limits[0].renewal_period"),
+    ("limits", {"rate_limits": [{"calls": 1}]}, "rate_limits[0].renewal_period must be given"),
     ("NUL in text", {"description": "a\x00b"}, "description: text cannot contain the NUL character"),
     ("half a character", {"tags": [{"key": "\ud800"}]}, "tags[0].key"),
     ("empty tag key", {"tags": [{"key": ""}]}, "tags[0].key"),

@@ -232,19 +232,6 @@ def test_every_operation_on_an_unknown_endpoint_says_so(api: ApiHouse, method: s
     assert answer.error == (404, "RESOURCE_DOES_NOT_EXIST", f"Serving endpoint with name {name} not found")
 
 
-def test_limits_can_be_cleared_but_not_set(api: ApiHouse) -> None:
-    api.create("unlimited")
-    limits, gateway = f"{ENDPOINTS}/unlimited/rate-limits", f"{ENDPOINTS}/unlimited/ai-gateway"
-    assert api.request("PUT", limits, {"rate_limits": []}).body == {"rate_limits": []}
-    assert api.request("PUT", gateway, {}).body == {}
-    for path, wish in (
-        (limits, {"rate_limits": [{"calls": 1}]}),
-        (gateway, {"usage_tracking_config": {"enabled": True}}),
-    ):
-        status, code, message = api.request("PUT", path, wish).error
-        assert (status, code) == (501, "NOT_IMPLEMENTED") and "would not be enforced" in message
-
-
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "pt"), ("PUT", "pt/x/config"), ("GET", "get-model-optimization-info/m/1")]
 )

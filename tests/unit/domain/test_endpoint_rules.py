@@ -9,7 +9,7 @@ import pytest
 
 from headgate.domain import endpoint_rules
 from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outcome, Route
-from headgate.domain.endpoint_rules import Author
+from headgate.domain.endpoint_rules import Author, Resolved
 from headgate.domain.endpoint_wish import ConfigWish, EntityWish, RouteWish
 from headgate.errors import InvalidParameterValue, InvalidState, ResourceConflict
 
@@ -23,7 +23,7 @@ def entity(version: str = "1", **values: Any) -> EntityWish:
 def filled(*entities: EntityWish, routes: tuple[RouteWish, ...] = ()) -> EndpointConfig:
     wish = ConfigWish(entities, routes)
     endpoint_rules.check_config(wish, gpu_available=False)
-    return endpoint_rules.config(wish, [e.entity_version or "" for e in entities], ADA)
+    return endpoint_rules.config(wish, [Resolved(e.entity_version or "") for e in entities], ADA)
 
 
 def endpoint(outcome: Outcome | None = None, **values: Any) -> Endpoint:
@@ -63,10 +63,10 @@ def test_concurrency_replaces_the_default_size() -> None:
 
 
 def test_the_version_asked_for_is_kept_beside_the_one_it_meant() -> None:
-    config = endpoint_rules.config(ConfigWish((entity("@Champion"),)), ["3"], ADA)
+    config = endpoint_rules.config(ConfigWish((entity("@Champion"),)), [Resolved("3", "llm/v1/chat")], ADA)
     (served,) = config.served_entities
     assert (served.name, served.entity_version, served.requested_version) == ("churn-Champion", "3", "@Champion")
-    assert served.followed_alias == "Champion"
+    assert (served.followed_alias, config.task, config.is_external) == ("Champion", "llm/v1/chat", False)
 
 
 def test_a_long_model_name_still_makes_a_valid_entity_name() -> None:

@@ -10,18 +10,19 @@ import pytest
 from tests.fakes.api_house import TOKEN, ApiHouse
 
 from headgate.domain.endpoint import Endpoint, EndpointConfig
-from headgate.store.endpoints import Endpoints
+from headgate.store.endpoints import Endpoints, Seal
 
 
 class PromptEndpoints(Endpoints):
     """Every wish comes true at once, except that version 3 of a model never loads."""
 
-    def create(self, endpoint: Endpoint, manager: str | None = None) -> None:
-        super().create(endpoint, manager)
+    def create(self, endpoint: Endpoint, manager: str | None = None, seal: Seal | None = None) -> Endpoint:
+        made = super().create(endpoint, manager, seal)
         self._decide(endpoint.name)
+        return made
 
-    def add_generation(self, name: str, config: EndpointConfig, now_ms: int) -> Endpoint:
-        pending = super().add_generation(name, config, now_ms)
+    def add_generation(self, name: str, config: EndpointConfig, now_ms: int, seal: Seal | None = None) -> Endpoint:
+        pending = super().add_generation(name, config, now_ms, seal)
         self._decide(name)
         return pending
 

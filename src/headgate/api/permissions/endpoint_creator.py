@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from headgate import errors
 from headgate.access.principals import Principal
 from headgate.api.dependencies import ApiDependencies, Caller, Given
+from headgate.api.language import external_models
 from headgate.api.serving_endpoints import PREFIX, answer, find, may_create
 from headgate.domain.endpoint import Endpoint
 from headgate.domain.grants import CAN_MANAGE
@@ -57,5 +58,8 @@ def _check_still_allowed(dependencies: ApiDependencies, creator: Principal, endp
     """Whether they could have created it as it is: EXECUTE on its models, READ on its secrets. Raises what they lack."""
     for generation in (endpoint.serving, endpoint.wanted):
         for entity in generation.config.served_entities if generation else ():
+            if entity.external_model is not None:
+                external_models.with_secrets(dependencies, creator, entity)
+                continue
             dependencies.may_serve(creator, entity.entity_name)
             dependencies.vault.check_references(creator, entity.environment_vars)

@@ -40,7 +40,7 @@ class Deployment:
 
 
 def of(world: World, endpoint: Endpoint, rows: Iterable[Replica]) -> list[Deployment]:
-    """The deployments of an endpoint; none when it is stopped or deleted."""
+    """The deployments of an endpoint; none when it is stopped or deleted, and none of vendors' models."""
     if endpoint.stopped or endpoint.deleted:
         return []
     by_key: dict[str, list[Replica]] = {}
@@ -48,7 +48,7 @@ def of(world: World, endpoint: Endpoint, rows: Iterable[Replica]) -> list[Deploy
         by_key.setdefault(row.deployment_key, []).append(row)
     made: dict[str, Deployment] = {}
     for generation in (endpoint.serving, pending(endpoint)):
-        if generation is None:
+        if generation is None or generation.config.is_external:
             continue
         for key, deployment in _of_generation(world, endpoint, generation, by_key):
             shared = made.get(key)

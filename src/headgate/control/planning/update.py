@@ -23,6 +23,8 @@ def conclude(world: World, endpoint: Endpoint, deployments: list[Deployment]) ->
     wanted = pending(endpoint)
     if wanted is None:
         return []
+    if wanted.config.is_external:  # a vendor runs it: there is nothing to wait for, nor anything the agent could say
+        return [act.PointTraffic(endpoint.id, wanted.number, {})]
     concerned = [deployment for deployment in deployments if deployment.pending is not None]
     unproven = [deployment for deployment in concerned if not is_proven(deployment)]
     failures = {d.entity.name: why for d in unproven if (why := failure(world, endpoint, d)) is not None}

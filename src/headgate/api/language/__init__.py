@@ -1,0 +1,1 @@
+"""What endpoints of language models have beside the others: vendors' models, and what is asked of the gateway."""
