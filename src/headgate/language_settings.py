@@ -77,7 +77,11 @@ class WarehouseSettings:
     query_result_bytes: int = 25 * 1024**2
     """Largest result; the same."""
     query_processes: int = 4
-    """Queries at the same time, per server process; more wait."""
+    """Queries at the same time, per server process, half of them for one caller; more wait."""
+    result_kept_s: float = 3600.0
+    """The result of a statement can be asked for again for so long."""
+    results_bytes: int = 1024**3
+    """Most disk space for kept results; the oldest of whoever has most go first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from tools.reference.markdown import code, table
 from tools.reference.markdown import page as make_page
 
 from headgate.api import app as api
-from headgate.api import unity_catalog
+from headgate.api import sql, unity_catalog
 from headgate.api.model_registry import files, mlflow_registry
 from headgate.api.oauth import families as oauth
 from headgate.api.tracking import families as tracking
@@ -103,7 +103,7 @@ def _families() -> tuple[list[Any], list[Any]]:
     """Those behind the door and those in front of it, as the composition root orders them."""
     closed = [_given_nobody(mlflow_registry.routes), *_given_nobody(tracking.closed), _given_nobody(files.routes)]
     opened = [*_given_nobody(tracking.opened), _given_nobody(files.signed_routes), *_given_nobody(oauth.opened)]
-    closed += [_given_nobody(unity_catalog.routes), *_given_nobody(oauth.closed)]
+    closed += [_given_nobody(unity_catalog.routes), *_given_nobody(oauth.closed), *_given_nobody(sql.routes)]
     return closed, opened
 
 

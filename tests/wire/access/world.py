@@ -213,6 +213,14 @@ def make_run(world: World) -> Words:
     return {"experiment_id": experiment, "run_id": run}
 
 
+def make_statement(world: World) -> Words:
+    sent = {"statement": "SELECT 1", "wait_timeout": "50s"}
+    made = world.does("manager", "POST", "/api/2.0/sql/statements", sent)
+    assert made["status"]["state"] == "SUCCEEDED", made
+    (warehouse,) = world.does("manager", "GET", "/api/2.0/sql/warehouses")["warehouses"]
+    return {"statement_id": made["statement_id"], "warehouse_id": warehouse["id"]}
+
+
 def make_signed_urls(world: World) -> Words:
     internal = "/WorkspaceInternal/Mlflow/Artifacts/{experiment_id}/Runs/{run_id}/artifacts"
     made = {}
@@ -237,6 +245,7 @@ MAKERS: tuple[tuple[tuple[str, ...], Callable[[World], Words]], ...] = (
     (("user_id", "group_id", "principal_id", "secret_id"), make_people),
     (("catalog", "schema"), make_catalog),
     (("token_id",), make_token),
+    (("statement_id", "warehouse_id"), make_statement),
     (("experiment_id", "run_id"), make_run),
     (("signed_upload", "signed_download"), make_signed_urls),
 )

@@ -14,7 +14,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what is imported here delays every query
-    from headgate.warehouse.sql.translating import Translated
+    from headgate.warehouse.sql.looking import Listing
+    from headgate.warehouse.sql.statement import Statement
+    from headgate.warehouse.sql.values import Bounds
     from headgate.warehouse.tables.places import TableName
 
 BATCH_ROWS = 1000
@@ -34,8 +36,10 @@ _LOCKS = (
 def main() -> None:
     told = _heard()
     _limit(told)
-    answer = _answer(told)
+    answer, rows = _answer(told)
     _say(answer)
+    sys.stdout.buffer.write(rows)
+    sys.stdout.buffer.flush()
     os._exit(0)  # threads of the libraries need not be waited for
 
 
@@ -48,7 +52,8 @@ def _limit(told: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
 
-def _answer(told: dict[str, Any]) -> dict[str, Any]:
+def _answer(told: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """What there is to say, and the rows."""
     import duckdb
 
     from headgate.warehouse.sql import problems
@@ -56,15 +61,15 @@ def _answer(told: dict[str, Any]) -> dict[str, Any]:
     try:
         return _run(told)
     except problems.StatementError as error:
-        return {"error": [error.condition, error.sql_state, error.said]}
+        return {"error": [error.condition, error.sql_state, error.said]}, b""
     except (MemoryError, duckdb.OutOfMemoryException):
-        return {"out_of_memory": True}
+        return {"out_of_memory": True}, b""
     except duckdb.InterruptException:
-        return {"too_slow": True}
+        return {"too_slow": True}, b""
     except duckdb.Error as error:
-        return {"failed": str(error).partition("\n")[0]}
+        return {"failed": str(error).partition("\n")[0]}, b""
     except Exception as error:  # noqa: BLE001 - the last catcher: its word is all that the parent hears
-        return {"failed": f"{type(error).__name__}: {error}".partition("\n")[0]}
+        return {"failed": f"{type(error).__name__}: {error}".partition("\n")[0]}, b""
 
 
 def lock(connection: Any, memory_bytes: int) -> None:
@@ -90,16 +95,35 @@ def check(connection: Any, text: str, tables: list[str], taken: set[str]) -> Non
         raise problems.not_allowed(str(error)) from error
 
 
-def _run(told: dict[str, Any]) -> dict[str, Any]:
+def _run(told: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    from headgate.warehouse.sql import looking, statement, values
+
+    asked = told["statement"]
+    parameters = [statement.Parameter(**item) for item in asked.pop("parameters")]
+    wanted = statement.Statement(**asked, parameters=parameters)
+    tables = _Tables(told["options"])
+    bounds = values.Bounds(told["rows"], told["result_bytes"])
+    if looking.looks(wanted.text):
+        listing = _look(wanted, tables)
+        columns = [values.column(name, "VARCHAR", position) for position, name in enumerate(listing.columns)]
+        return values.bounded(columns, listing.rows, bounds)
+    return _query(wanted, tables, told, bounds)
+
+
+def _query(wanted: Statement, tables: _Tables, told: dict[str, Any], bounds: Bounds) -> tuple[dict[str, Any], bytes]:
     import duckdb
 
-    from headgate.warehouse.sql import values
+    from headgate.warehouse.sql import translating, values
 
-    translated, places = _translated(told)
+    # Whoever finds a text that takes the translator for ever is ended by the alarm.
+    signal.setitimer(signal.ITIMER_REAL, told["seconds"])
+    translated = translating.translate(wanted, tables.known)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     connection = duckdb.connect(":memory:", config={"temp_directory": "", "threads": told["threads"]})
     taken = own_names(connection)
-    _register(connection, {alias: places[name] for alias, name in translated.tables.items()}, told["options"])
+    for alias, name in translated.tables.items():
+        connection.register(alias, tables.rows(name))
     lock(connection, told["memory_bytes"])
     check(connection, translated.text, list(translated.tables), taken)
     timer = threading.Timer(told["seconds"], connection.interrupt)
@@ -109,38 +133,67 @@ def _run(told: dict[str, Any]) -> dict[str, Any]:
     types = [str(column[1]) for column in connection.description or ()]
     newer = hasattr(connection, "to_arrow_reader")
     reader = connection.to_arrow_reader(BATCH_ROWS) if newer else connection.fetch_record_batch(BATCH_ROWS)
-    return values.collected(reader, types, told["rows"], told["result_bytes"])
+    return values.collected(reader, types, bounds)
 
 
-def _translated(told: dict[str, Any]) -> tuple[Translated, dict[TableName, str]]:
-    """DuckDB's SQL, and where its tables lie: the parent says so of those that may be read."""
-    from headgate.warehouse.sql import statement, translating
+def _look(wanted: Statement, tables: _Tables) -> Listing:
+    from headgate.warehouse.sql import looking, problems
 
-    places: dict[TableName, str] = {}
-
-    def readable(name: TableName) -> bool:
-        if name not in places:
-            _say({"table": [name.catalog, name.schema, name.table]})
-            uri = _heard()["uri"]
-            if uri is None:
-                return False
-            places[name] = uri
-        return True
-
-    # Whoever finds a text that takes the translator for ever is ended by the alarm.
-    signal.setitimer(signal.ITIMER_REAL, told["seconds"])
-    asked = told["statement"]
-    parameters = [statement.Parameter(**item) for item in asked.pop("parameters")]
-    translated = translating.translate(statement.Statement(**asked, parameters=parameters), readable)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    return translated, places
+    name = looking.described(wanted)
+    if name is None:
+        return looking.shown(wanted, tables.every)
+    if not tables.known(name):
+        raise problems.no_table(f"`{name.catalog}`.`{name.schema}`.`{name.table}`")
+    return looking.columns(tables.schema(name))
 
 
-def _register(connection: Any, places: dict[str, str], options: dict[str, str]) -> None:
-    from deltalake import DeltaTable
+class _Tables:
+    """Those that the caller may read, as the parent tells."""
 
-    for alias, uri in places.items():
-        connection.register(alias, DeltaTable(uri, storage_options=options).to_pyarrow_dataset())
+    def __init__(self, options: dict[str, str]) -> None:
+        self._options = options
+        self._found: dict[TableName, dict[str, Any]] = {}
+
+    def known(self, name: TableName) -> bool:
+        """Whether there is such a table."""
+        if name not in self._found:
+            _say({"find": [name.catalog, name.schema, name.table]})
+            self._found[name] = _heard()
+        return self._found[name]["uri"] is not None
+
+    def every(self) -> list[TableName]:
+        """All of them."""
+        from headgate.warehouse.tables.places import TableName
+
+        _say({"every": True})
+        return [TableName(*parts) for parts in _heard()["tables"]]
+
+    def rows(self, name: TableName) -> Any:
+        """What DuckDB can read; a table in which there is nothing yet is empty."""
+        from headgate.warehouse.tables import columns
+
+        table = self._opened(name)
+        return columns.FORMS[self._found[name]["form"]].empty_table() if table is None else table.to_pyarrow_dataset()
+
+    def schema(self, name: TableName) -> dict[str, Any]:
+        """As Delta writes it."""
+        from deltalake import Schema
+
+        from headgate.warehouse.tables import columns
+
+        table = self._opened(name)
+        form = columns.FORMS[self._found[name]["form"]]
+        told: dict[str, Any] = json.loads((Schema.from_arrow(form) if table is None else table.schema()).to_json())
+        return told
+
+    def _opened(self, name: TableName) -> Any:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            return DeltaTable(self._found[name]["uri"], storage_options=self._options)
+        except TableNotFoundError:
+            return None
 
 
 def _say(told: dict[str, Any]) -> None:

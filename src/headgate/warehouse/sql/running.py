@@ -6,16 +6,16 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
 from headgate import clock
 from headgate.settings import WarehouseSettings
 from headgate.warehouse.sql import problems
-from headgate.warehouse.sql.results import Result
+from headgate.warehouse.sql.results import Outline
 from headgate.warehouse.sql.statement import Statement
 from headgate.warehouse.tables.places import Places, TableName
 
@@ -25,7 +25,9 @@ MOST_TABLES = 100
 _START_S = 20.0
 """A process may take so long to begin before the query's time runs."""
 _PROGRAM = "headgate.warehouse.sql.child"
-_ANSWER_BYTES = 64 * 1024
+_LINE_BYTES = 4 * 1024**2
+"""Of what a process says besides rows."""
+_PIECE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,68 +39,87 @@ class Bounds:
     seconds: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """What one caller may read. Both are called in threads."""
+
+    find: Callable[[TableName], str | None]
+    """A table's form (one of `columns.FORMS`), if there is such a table and the caller may read it."""
+    every: Callable[[], Sequence[TableName]]
+    """All of those."""
+
+
+class Sink(Protocol):
+    """A file, or something like it."""
+
+    def write(self, piece: bytes, /) -> int: ...
+
+
+Into = Callable[[Outline], Sink]
+"""Where a result's rows are written, as JSON. Called, and written to, in threads."""
+
+
 class Queries:
     """One per server process."""
 
     def __init__(self, places: Places, settings: WarehouseSettings) -> None:
         self._places, self._settings = places, settings
-        self._free = asyncio.Semaphore(settings.query_processes)
 
-    async def run(
-        self, statement: Statement, readable: Callable[[TableName], bool], bounds: Bounds = Bounds()
-    ) -> Result:
-        """`readable` says which tables the caller may read, and there are (`exists` helps); it is called in a thread.
-
-        Raises StatementError. When it is cancelled, the query's process is gone before it returns.
-        """
-        async with self._free:
-            return await self._run(statement, readable, bounds)
-
-    def exists(self, name: TableName) -> bool:
-        """Whether there is such a table. Blocks: asks the storage."""
-        from deltalake import DeltaTable
-
-        return bool(DeltaTable.is_deltatable(self._places.uri(name), storage_options=dict(self._places.options)))
-
-    async def _run(self, statement: Statement, readable: Callable[[TableName], bool], bounds: Bounds) -> Result:
+    async def run(self, statement: Statement, visible: Visible, into: Into, bounds: Bounds = Bounds()) -> None:
+        """Raises StatementError. When it is cancelled, the query's process is gone before it returns."""
         most = self._settings
         seconds = min(bounds.seconds or most.query_s, most.query_s)
-        result_bytes = min(bounds.result_bytes or most.query_result_bytes, most.query_result_bytes)
         asked = {
             "statement": statement,
             "options": dict(self._places.options),
             "memory_bytes": most.query_memory_bytes,
             "seconds": seconds,
             "threads": THREADS,
-            "rows": min(bounds.rows or most.query_rows, most.query_rows),
-            "result_bytes": result_bytes,
+            "rows": most.query_rows if bounds.rows is None else min(bounds.rows, most.query_rows),
+            "result_bytes": min(bounds.result_bytes or most.query_result_bytes, most.query_result_bytes),
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-c", _start(), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            env=_ENVIRONMENT, limit=6 * result_bytes + _ANSWER_BYTES,
+            env=_ENVIRONMENT, limit=_LINE_BYTES,
         )  # fmt: skip
         try:
-            said = await clock.within(seconds + _START_S, self._talk(process, asked, readable))
+            await clock.within(seconds + _START_S, self._talk(process, asked, visible, into))
         except asyncio.TimeoutError:
             raise problems.too_slow(seconds) from None
         finally:
             await _end(process)
-        return _result(said, self._settings, seconds)
 
     async def _talk(
-        self, process: asyncio.subprocess.Process, asked: dict[str, Any], readable: Callable[[TableName], bool]
-    ) -> dict[str, Any]:
-        """Says what is asked and where tables lie; hears the answer."""
+        self, process: asyncio.subprocess.Process, asked: dict[str, Any], visible: Visible, into: Into
+    ) -> None:
+        """Says what is asked, answers what is asked back, takes the rows."""
         await _say(process, asked)
         for _ in range(MOST_TABLES):
             told = await _heard(process)
-            if "table" not in told:
-                status = await process.wait()
-                return told or {"too_slow": status in (-signal.SIGALRM, -signal.SIGXCPU)}
-            name = TableName(*told["table"])
-            allowed = await asyncio.to_thread(readable, name)
-            await _say(process, {"uri": self._places.uri(name) if allowed else None})
+            if "find" in told:
+                name = TableName(*told["find"])
+                form = await asyncio.to_thread(visible.find, name)
+                await _say(process, {"form": form, "uri": self._places.uri(name) if form else None})
+            elif "every" in told:
+                names = await asyncio.to_thread(visible.every)
+                await _say(process, {"tables": [(name.catalog, name.schema, name.table) for name in names]})
+            elif "columns" in told:
+                await _take(process, Outline(**told), into)
+                return
+            else:
+                ended = not told and await process.wait() in (-signal.SIGALRM, -signal.SIGXCPU)
+                raise self._problem({"too_slow": True} if ended else told, asked["seconds"])
         raise problems.syntax(f"The statement names more than {MOST_TABLES} tables.")
+
+    def _problem(self, told: dict[str, Any], seconds: float) -> problems.StatementError:
+        """`told`: what went wrong; nothing when the process ended without a word, which those do that take too much memory."""
+        if "error" in told:
+            return problems.StatementError(*told["error"])
+        if told.get("too_slow"):
+            return problems.too_slow(seconds)
+        if "failed" in told:
+            return problems.failed(told["failed"])
+        return problems.too_large(self._settings.query_memory_bytes)
 
 
 def _start() -> str:
@@ -126,9 +147,22 @@ async def _heard(process: asyncio.subprocess.Process) -> dict[str, Any]:
     try:
         line = await process.stdout.readline()
     except ValueError:
-        raise problems.failed("The result is too large.") from None
+        raise problems.failed("The result has too many columns.") from None
     told: dict[str, Any] = orjson.loads(line) if line else {}
     return told
+
+
+async def _take(process: asyncio.subprocess.Process, outline: Outline, into: Into) -> None:
+    """Rows pass through unread: a large result keeps nobody else waiting."""
+    assert process.stdout is not None
+    file = await asyncio.to_thread(into, outline)
+    left = outline.size_bytes
+    while left > 0:
+        piece = await process.stdout.read(min(left, _PIECE_BYTES))
+        if not piece:
+            raise problems.failed("The query's process ended before its result was complete.")
+        left -= len(piece)
+        await asyncio.to_thread(file.write, piece)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -136,15 +170,3 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
     await process.wait()
-
-
-def _result(answer: dict[str, Any], settings: WarehouseSettings, seconds: float) -> Result:
-    if "error" in answer:
-        raise problems.StatementError(*answer["error"])
-    if answer.get("too_slow"):
-        raise problems.too_slow(seconds)
-    if "too_slow" in answer or "out_of_memory" in answer:  # or it was ended without a word
-        raise problems.too_large(settings.query_memory_bytes)
-    if "failed" in answer:
-        raise problems.failed(answer["failed"])
-    return Result(answer["columns"], answer["rows"], answer["truncated"])

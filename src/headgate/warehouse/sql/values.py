@@ -6,7 +6,8 @@ import base64
 import datetime
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -38,21 +39,43 @@ _PLAIN = {
 }
 
 
-def collected(batches: Iterable[pa.RecordBatch], types: list[str], most_rows: int, most_bytes: int) -> dict[str, Any]:
-    """`{"columns", "rows", "truncated"}`: rows up to both limits."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Of a result."""
+
+    rows: int
+    result_bytes: int
+
+
+def collected(batches: Iterable[pa.RecordBatch], types: list[str], bounds: Bounds) -> tuple[dict[str, Any], bytes]:
+    """An outline of the result, and its rows up to the bounds as JSON: what becomes `data_array`."""
     schema: pa.Schema = batches.schema  # type: ignore[attr-defined]
     columns = [
         column(name, kind, position) for position, (name, kind) in enumerate(zip(schema.names, types, strict=True))
     ]
-    rows: list[list[str | None]] = []
-    size_bytes = 0
+    return bounded(columns, _rows(batches), bounds)
+
+
+def bounded(
+    columns: list[dict[str, Any]], rows: Iterable[Sequence[str | None]], bounds: Bounds
+) -> tuple[dict[str, Any], bytes]:
+    """The same of rows of texts."""
+    pieces: list[bytes] = []
+    size_bytes, truncated = 2, False
+    for row in rows:
+        piece = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        size_bytes += len(piece) + 1
+        truncated = len(pieces) >= bounds.rows or size_bytes > bounds.result_bytes
+        if truncated:
+            break
+        pieces.append(piece)
+    text = b"[" + b",".join(pieces) + b"]"
+    return {"columns": columns, "row_count": len(pieces), "truncated": truncated, "size_bytes": len(text)}, text
+
+
+def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[Sequence[str | None]]:
     for batch in batches:
-        for row in zip(*(_texts(batch.column(index)) for index in range(batch.num_columns)), strict=True):
-            size_bytes += 2 + sum(4 + len(value) for value in row if value is not None)
-            if len(rows) >= most_rows or size_bytes > most_bytes:
-                return {"columns": columns, "rows": rows, "truncated": True}
-            rows.append(list(row))
-    return {"columns": columns, "rows": rows, "truncated": False}
+        yield from zip(*(_texts(batch.column(index)) for index in range(batch.num_columns)), strict=True)
 
 
 def column(name: str, kind: str, position: int) -> dict[str, Any]:

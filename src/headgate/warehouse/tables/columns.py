@@ -134,3 +134,10 @@ SERVED_ENTITIES = pa.schema(
         ("endpoint_delete_time", _TIME),
     ]
 )
+FORMS = {
+    "gateway": PAYLOAD,
+    "legacy": LEGACY_PAYLOAD,
+    "endpoint_usage": ENDPOINT_USAGE,
+    "served_entities": SERVED_ENTITIES,
+}
+"""Kind of table -> its columns, before there is any."""

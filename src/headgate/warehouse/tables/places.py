@@ -29,6 +29,7 @@ class TableName:
 
 ENDPOINT_USAGE = TableName("system", "serving", "endpoint_usage")
 SERVED_ENTITIES = TableName("system", "serving", "served_entities")
+SYSTEM = (ENDPOINT_USAGE, SERVED_ENTITIES)
 
 
 def payload_table(wanted: InferenceTable) -> TableName:
