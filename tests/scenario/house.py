@@ -21,15 +21,15 @@ ROOT = Path(__file__).parents[2]
 TOKEN = "scenario-token"
 
 
-def until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
-    """The first true value of `condition`; fails with `what` when there is none in time."""
+def until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0, pause_s: float = 0.02) -> Any:
+    """The first true value of `condition`; fails with `what` when there is none in time. `pause_s`: longer where looking costs much."""
     deadline = time.monotonic() + timeout_s
     while True:
         value = condition()
         if value:
             return value
         assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
-        time.sleep(0.02)
+        time.sleep(pause_s)
 
 
 def free_port() -> int:

@@ -42,7 +42,7 @@ def record(call: Call, outcome: Outcome, duration_s: float, now_ms: int) -> Requ
     route, entity, principal = call.endpoint.gateway, call.entity, call.principal
     chosen = entity is not UNCHOSEN
     vendor = entity.external
-    duration_ms = int(duration_s * 1000)
+    duration_ms = round(duration_s * 1000)
     kept = keeps_bodies(route)
     return RequestRecord(
         request_id=call.request_id,
@@ -60,9 +60,9 @@ def record(call: Call, outcome: Outcome, duration_s: float, now_ms: int) -> Requ
         task=route.task,
         api=call.head.api,
         requester=principal.user_name,
-        requester_id=principal.id,
+        requester_id=principal.id or None,
         user_agent=call.head.headers.get(b"user-agent", b"")[:LONGEST_TEXT].decode("latin-1"),
-        ttfb_ms=int((call.first_byte_s - call.arrived_s) * 1000) if call.first_byte_s else None,
+        ttfb_ms=round((call.first_byte_s - call.arrived_s) * 1000) if call.first_byte_s else None,
         request=cast(bytes, call.received) if kept and not _unread(call) else None,  # only read from now on
         response=outcome.body if kept else None,
         streamed=call.streamed,
