@@ -77,6 +77,15 @@ def without_tokens(body: bytes) -> bytes:
     return orjson.dumps(tree)
 
 
+def prediction(tree: Any) -> Any:
+    """What a model of our own says: its answer itself, or what stands under `predictions`, perhaps as the only one."""
+    if isinstance(tree, dict) and "predictions" in tree:
+        tree = tree["predictions"]
+        if isinstance(tree, list) and len(tree) == 1 and isinstance(tree[0], (dict, str)):
+            tree = tree[0]
+    return tree
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What a guardrail endpoint of one's own decided. `message`: of a rejection. `response`: what to add to the answer."""
@@ -95,13 +104,9 @@ def custom_request(messages: Sequence[Mapping[str, Any]], phase: str, stream_mod
 def custom_decision(body: bytes) -> Decision:
     """What it answered, bare or as the prediction of a pyfunc model. Raises ValueError when it is nothing of the kind."""
     try:
-        answer = orjson.loads(body)
+        answer = prediction(orjson.loads(body))
     except orjson.JSONDecodeError as error:
         raise ValueError("The guardrail endpoint answered no JSON.") from error
-    if isinstance(answer, dict) and "predictions" in answer:
-        answer = answer["predictions"]
-    if isinstance(answer, list) and len(answer) == 1:
-        answer = answer[0]
     if not isinstance(answer, dict) or answer.get("decision") not in ("proceed", "reject"):
         raise ValueError("The guardrail endpoint answered no decision: 'proceed' or 'reject'.")
     more = answer.get("guardrail_response")

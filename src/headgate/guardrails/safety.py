@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from headgate.clock import within
+from headgate.guardrails.answers import prediction
 
 Ask = Callable[[bytes], Awaitable[bytes]]
 
@@ -122,10 +123,10 @@ def _instructions(messages: Sequence[Mapping[str, str]]) -> str:
 
 
 def judgement(answer: bytes) -> Judgement:
-    """From a chat answer whose text is `safe`, or `unsafe` and a line with codes. Raises JudgeFailed for anything else."""
+    """From a chat answer, or a model's prediction, whose text is `safe`, or `unsafe` and a line with codes. Raises JudgeFailed for anything else."""
     try:
-        tree: Any = orjson.loads(answer)
-        content = tree["choices"][0]["message"]["content"]
+        tree: Any = prediction(orjson.loads(answer))
+        content = tree if isinstance(tree, str) else tree["choices"][0]["message"]["content"]
     except (orjson.JSONDecodeError, KeyError, IndexError, TypeError) as error:
         raise JudgeFailed("the answer is no chat completion") from error
     if isinstance(content, list):

@@ -10,10 +10,12 @@ import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
 from headgate.clock import within
+from headgate.guardrails.answers import prediction
 from headgate.guardrails.safety import Ask
 
 MOST_CHARACTERS = 2000
@@ -71,15 +73,21 @@ class Topics:
 
 
 def vectors(body: bytes, count: int) -> list[list[float]]:
-    """The embeddings of an answer in order of their index, each of length 1. Raises EmbeddingsFailed when they are not what was asked for."""
+    """The embeddings of an answer in order of their index, or a model's predictions, each of length 1. Raises EmbeddingsFailed when they are
+    not what was asked for."""
     try:
-        rows = sorted(orjson.loads(body)["data"], key=lambda row: row["index"])
-        found = [_unit([float(value) for value in row["embedding"]]) for row in rows]
+        tree = prediction(orjson.loads(body))
+        rows = tree if isinstance(tree, list) else [one["embedding"] for one in sorted(tree["data"], key=_index)]
+        found = [_unit([float(value) for value in row]) for row in rows]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise EmbeddingsFailed("the answer holds no embeddings") from error
     if len(found) != count or len({len(vector) for vector in found}) != 1:
         raise EmbeddingsFailed(f"{len(found)} embeddings came for {count} texts")
     return found
+
+
+def _index(row: Any) -> int:
+    return int(row["index"])
 
 
 def _unit(vector: list[float]) -> list[float]:
