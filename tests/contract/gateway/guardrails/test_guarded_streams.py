@@ -47,7 +47,7 @@ def test_what_may_not_leave_ends_a_stream_with_an_error_and_the_vendor_is_let_go
 ) -> None:
     async def live(out: Outside) -> None:
         await guard(out, {"output": guards})
-        out.act("vendor", scene=saying(f"Some words before {MAIL} " + "and after " * 40), pause_s=0.005)
+        out.act("vendor", scene=saying(f"Some words before {MAIL} " + "and after " * 40), pause_s=0.02)
         answer = await out.stream()
         assert answer.status == 200 and answer.complete
         *before, last = events_of(answer)
@@ -105,7 +105,7 @@ def test_a_refused_question_makes_no_stream(tmp_path: Path, run: Run) -> None:
 def test_a_client_that_leaves_takes_the_vendor_with_it_and_what_was_found_is_noted(tmp_path: Path, run: Run) -> None:
     async def live(out: Outside) -> None:
         await guard(out, {"output": PII_MASK})
-        out.act("vendor", scene=saying(f"Ask {MAIL} now. " + "more " * 200), pause_s=0.001)
+        out.act("vendor", scene=saying(f"Ask {MAIL} now. " + "more " * 200), pause_s=0.02)
         client = out.send(chat("hello", stream=True))
         await until(lambda: any(b"EMAIL_ADDRESS" in piece for piece in client.response.pieces))
         client.leave()
