@@ -102,14 +102,18 @@ class BodyDecoder:
         return self._by_type[media](body)
 
     def _json(self, body: bytes) -> Request:
-        value = self._parse_dict(body)
-        wants_stream = value.get("stream") is True
+        value = self.parsed(body)
         if any(key in value for key in _UNIFIED_KEYS):
-            params = {key: each for key, each in value.items() if key in self._params}
-            data = {key: each for key, each in value.items() if key not in params and key not in self._ignored}
-            return Request(data, params, True, wants_stream)
+            return self.unified(value)
+        wants_stream = value.get("stream") is True
         data = {key: value[key] for key in value if key in _FORMATS}
         return Request(self._formatted(data), value.get("params"), False, wants_stream)
+
+    def unified(self, value: Dict[str, Any]) -> Request:
+        """Chat-like input: the model gets all of it."""
+        params = {key: each for key, each in value.items() if key in self._params}
+        data = {key: each for key, each in value.items() if key not in params and key not in self._ignored}
+        return Request(data, params, True, value.get("stream") is True)
 
     def _formatted(self, data: Dict[str, Any]) -> Any:
         if self._is_typed:
@@ -128,7 +132,8 @@ class BodyDecoder:
             return self._to_dataframe(data[name], pandas_orient=name[len("dataframe_") :], schema=self._schema)
         return self._to_tensors(data, schema=self._schema)
 
-    def _parse_dict(self, body: bytes) -> Dict[str, Any]:
+    def parsed(self, body: bytes) -> Dict[str, Any]:
+        """A body as a dict."""
         try:
             value = self._parse(body)
         except (ValueError, RecursionError) as error:

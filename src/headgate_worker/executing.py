@@ -79,7 +79,7 @@ class Job(Execution):
     """One request. Fields are written by the loop unless they say otherwise."""
 
     __slots__ = (
-        "batch", "body", "content_type", "deadline", "is_cancelled", "is_open", "is_streaming", "owner", "received",
+        "api", "batch", "body", "content_type", "deadline", "is_cancelled", "is_open", "is_streaming", "owner", "received",
         "request_id", "room", "rows",
     )  # fmt: skip
 
@@ -90,6 +90,8 @@ class Job(Execution):
         self.owner = owner
         """Who asked; opaque here."""
         self.request_id, self.content_type, self.body, self.received, self.deadline = asked
+        self.api = ""
+        """By which route it came; empty: `invocations`."""
         self.rows: Optional[Rows] = None
         """What the body says, if that is known already."""
         self.batch: Optional[Execution] = None

@@ -10,7 +10,8 @@ HELLO    1    both     JSON. Client: {"version":1,"role":"server"|"agent"}. Work
                        "phases_ms" (milliseconds of its start: environment, fork, import, load, first_predict, prove; those there
                        were) and "ready_ms" (since it was READY), for who has waited for it.
 REQUEST  2    client   u32 length of meta | meta JSON | body as received. meta: {"content_type","request_id","deadline_ms"
-                       (milliseconds it may take from now), "client_request_id"?}. Answered by one REPLY, or CHUNK* END.
+                       (milliseconds it may take from now), "client_request_id"?, "api"? (`chat/completions` …: by which route it
+                       came, if not by `invocations`)}. Answered by one REPLY, or CHUNK* END.
 REPLY    3    worker   u32 length of meta | meta JSON | body. meta: {"status":200,"content_type":"application/json",
                        "queue_us","execute_us"}. Ends the request.
 CHUNK    4    worker   one piece of a stream, to forward as it is (an SSE event, `data: ...\\n\\n`).
@@ -97,15 +98,19 @@ def split_meta(payload: bytes) -> Tuple[Any, bytes]:
         raise ProtocolError(f"malformed meta: {error}") from error
 
 
-def request_terms(meta: bytes) -> Tuple[str, Optional[float]]:
-    """Content type and milliseconds it may take, if the client says, from a REQUEST's meta. Raises ProtocolError."""
+def request_terms(meta: bytes) -> Tuple[str, Optional[float], str]:
+    """Content type, milliseconds it may take, if the client says, and api, empty for `invocations`, from a REQUEST's meta.
+
+    Raises ProtocolError.
+    """
     usual = _USUAL_META(meta)
     try:
         if usual is not None:
-            return usual[1].decode(), int(usual[2])
+            return usual[1].decode(), int(usual[2]), ""
         told = json.loads(meta)
         limit_ms = told.get("deadline_ms")
-        return told.get("content_type") or "", None if limit_ms is None else float(limit_ms)
+        api = str(told.get("api") or "")
+        return told.get("content_type") or "", None if limit_ms is None else float(limit_ms), api
     except (ValueError, TypeError, AttributeError) as error:
         raise ProtocolError(str(error)) from error
 

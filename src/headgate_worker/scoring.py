@@ -14,6 +14,7 @@ import traceback
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 from headgate_worker import proving, redaction
+from headgate_worker.conversing import Conversation
 from headgate_worker.decoding import JSON, BodyDecoder, Request, media_type, shortened
 from headgate_worker.encoding import AnswerEncoder, NotEncodable
 from headgate_worker.fast import FastPath, NotSplittable, close
@@ -104,6 +105,7 @@ class Scorer:
         self._mlflow_error, self._bad_request_code = MlflowException, BAD_REQUEST
         self._decoder = BodyDecoder(model.metadata)
         self._encoder = AnswerEncoder()
+        self._conversation = Conversation(model.metadata)
         self._predict = _call(model.predict)
         self._predict_stream = _call(model.predict_stream) if can_stream(model) else None
         self._model = model
@@ -244,6 +246,18 @@ class Scorer:
         except BaseException as error:
             return self._failure(error)
 
+    def converse(self, api: str, body: bytes) -> Union[Answer, Events]:
+        """The answer to a request by the route `api` of language models, whatever happens; only `Cancelled` gets out."""
+        talk = self._conversation
+        try:
+            request = self._decoder.unified(talk.asked(api, self._decoder.parsed(body)))
+            if request.wants_stream:
+                return self._stream(request, lambda came: talk.pieces(api, came))
+            answered = talk.answered(api, self._of_model(request, self._predict))
+            return Answer(200, JSON, self._encoder.unwrapped(answered))
+        except BaseException as error:
+            return self._failure(error)
+
     def _failure(self, error: BaseException) -> Answer:
         """The answer to a request that raised it. To be called where it is handled."""
         if isinstance(error, Cancelled):
@@ -267,10 +281,12 @@ class Scorer:
     def _bad_request(self, message: str, **more: str) -> Answer:
         return _error_answer(self._mlflow_error(message, error_code=self._bad_request_code, **more))
 
-    def _stream(self, request: Request) -> Union[Answer, Events]:
+    def _stream(
+        self, request: Request, shaped: Callable[[Iterator[Any]], Iterator[Any]] = iter
+    ) -> Union[Answer, Events]:
         if self._predict_stream is None:
             return self._bad_request(_CANNOT_STREAM)
-        pieces: Iterator[Any] = iter(self._of_model(request, self._predict_stream))
+        pieces = shaped(iter(self._of_model(request, self._predict_stream)))
         try:
             # The first piece decides: what fails before it is an answer with a status of its own.
             first = self._of_model(request, lambda data, params: next(pieces, _END))

@@ -142,7 +142,7 @@ class Worker:
             raise protocol.ProtocolError(f"request id {request_id} is in use")
         meta, body = asked
         try:
-            content_type, limit_ms = protocol.request_terms(meta)
+            content_type, limit_ms, api = protocol.request_terms(meta)
         except protocol.ProtocolError as error:
             connection.send(refusal(request_id, 400, "BAD_REQUEST", f"The request's meta cannot be read: {error}"))
             return
@@ -152,6 +152,7 @@ class Worker:
         now = time.monotonic()
         limit_s = self._spec.execution_limit_s if limit_ms is None else limit_ms / 1000.0
         job = Job(connection, (request_id, content_type, body, now, now + limit_s))
+        job.api = api
         connection.jobs[request_id] = job
         self._admit(job)
 
@@ -185,7 +186,7 @@ class Worker:
         self._unfinished.add(job)
         self._deadlines.note(job.deadline)
         scorer = self._scorer
-        if len(job.body) <= INLINE_BODY_BYTES and (scorer.joins or scorer.is_native):
+        if len(job.body) <= INLINE_BODY_BYTES and (scorer.joins or scorer.is_native) and not job.api:
             job.rows = scorer.rows(job.content_type, job.body)
             if job.rows is not None:
                 self._batcher.add(job)
@@ -196,6 +197,8 @@ class Worker:
     def _score(self, job: Job) -> Union[Answer, Events]:
         """Called by the executor's threads."""
         scorer, content_type, body = self._scorer, job.content_type, job.body
+        if job.api:
+            return scorer.converse(job.api, body)
         rows = scorer.rows(content_type, body)
         return scorer.score(content_type, body) if rows is None else scorer.answer([rows])[0]
 
