@@ -1,8 +1,13 @@
-"""All tables. Pure data: what each column means, nothing that runs. Timestamps are milliseconds since the epoch."""
+"""All tables: what each column means. Timestamps are milliseconds since the epoch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import sqlalchemy as sa
+
+from headgate.domain.endpoint import sealed_for
 
 metadata = sa.MetaData(
     naming_convention={
@@ -12,6 +17,19 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+def resealed(row: Mapping[str, Any], config: Mapping[str, Any], reseal: Callable[[str, str], str]) -> dict[str, Any]:
+    """The config of a generation with its external models' secrets sealed anew, see `sealed_columns`."""
+    entities = [dict(entity) for entity in config["served_entities"]]
+    for entity in entities:
+        model = entity.get("external_model")
+        if model:
+            place = sealed_for(row["endpoint_id"], entity["name"])
+            sealed = {field: reseal(text, f"{place}:{field}") for field, text in model["sealed"].items()}
+            entity["external_model"] = {**model, "sealed": sealed}
+    return {**config, "served_entities": entities}
+
 
 facts = sa.Table(
     "facts",
@@ -66,7 +84,7 @@ generations = sa.Table(
     metadata,
     sa.Column("endpoint_id", sa.ForeignKey("endpoints.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("config", sa.JSON, nullable=False),
+    sa.Column("config", sa.JSON, nullable=False, info={"sealed_within": resealed}),
     sa.Column("outcome", sa.String(16), nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("message", sa.Text, nullable=False, default=""),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from tests.fakes import vendors_endpoints
+
 from headgate import settings as settings_module
 from headgate.access import key_rotation, sealing, secret_key
 from headgate.access.principals import Principal
@@ -27,8 +29,10 @@ def test_nothing_written_meanwhile_keeps_the_old_key(database: Database, tmp_pat
     def write(name: str) -> None:
         # A server of its own: it learns of the new key from the file only.
         vault = Vault(Secrets(database), sealing.open_sealer(settings), SystemClock())
+        vendors_endpoints.create(database, vault.sealer, name, f"sk-{name}")
         try:
             while not over.is_set():
+                vendors_endpoints.update(database, vault.sealer, name)
                 key = f"{name}-{len(written) % 40}"
                 vault.put(ADMIN, SecretReference("s", key), key.encode())
                 written[key] = key.encode()
@@ -51,3 +55,5 @@ def test_nothing_written_meanwhile_keeps_the_old_key(database: Database, tmp_pat
     fresh = Vault(Secrets(database), secret_key.ensure(database, settings), SystemClock())
     for key, value in written.items():
         assert fresh.read(ADMIN, SecretReference("s", key)) == value
+    for number in range(3):
+        assert vendors_endpoints.key_of(database, fresh.sealer, f"w{number}") == f"sk-w{number}"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.fakes import vendors_endpoints
 
 from headgate import settings as settings_module
 from headgate.access import key_rotation, sealing, secret_key
@@ -25,6 +26,8 @@ from headgate.store.secrets import Secrets
 
 ADMIN = Principal("1", "admin", admin=True)
 COUNT = 8
+SEALED = 2 * COUNT + 2
+"""Secrets, keys of endpoints, one of an update, and a fact."""
 
 
 def settings_in(folder: Path, *keys: bytes) -> Settings:
@@ -46,6 +49,9 @@ def filled(database: Database, sealer: Sealer) -> Vault:
     vault.create_scope("s", "1")
     for number in range(COUNT):
         vault.put(ADMIN, SecretReference("s", f"k{number}"), f"value {number}".encode())
+    for number in range(COUNT):
+        vendors_endpoints.create(database, sealer, f"llm-{number}", f"sk-{number}")
+    vendors_endpoints.update(database, sealer, "llm-0")
     sealing.sealed_fact(database, sealer, "token_hash_key", lambda: "of tokens")
     return vault
 
@@ -56,6 +62,7 @@ def check_all_open(database: Database, settings: Settings) -> None:
     vault = Vault(Secrets(database), sealer, SystemClock())
     for number in range(COUNT):
         assert vault.read(ADMIN, SecretReference("s", f"k{number}")) == f"value {number}".encode()
+        assert vendors_endpoints.key_of(database, sealer, f"llm-{number}") == f"sk-{number}"
     assert sealing.sealed_fact(database, sealer, "token_hash_key", lambda: "another") == "of tokens"
 
 
@@ -65,8 +72,8 @@ def test_a_new_key_takes_over_while_a_server_runs(database: Database, tmp_path: 
     vault = filled(database, running)
     [old] = running.keyring.in_order()
     told = key_rotation.rotate(settings)
-    assert told.resealed == COUNT + 2 and told.file == tmp_path / "secret-key"
-    assert sealed_columns.key_ids(database) == {told.key_id: COUNT + 2}
+    assert told.resealed == SEALED + 1 and told.file == tmp_path / "secret-key"
+    assert sealed_columns.key_ids(database) == {told.key_id: SEALED + 1}
     assert base64.b64encode(old).decode() not in (tmp_path / "secret-key").read_text()
     assert stat.S_IMODE((tmp_path / "secret-key").stat().st_mode) == 0o600
     assert vault.read(ADMIN, SecretReference("s", "k7")) == b"value 7"
@@ -152,7 +159,7 @@ def test_a_given_key_takes_over_in_three_steps(database: Database, tmp_path: Pat
     with pytest.raises(UnusableKey, match="keys that are not here"):
         key_rotation.rotate(settings_in(tmp_path, new))
     told = key_rotation.rotate(settings_in(tmp_path, new, old))
-    assert told.file is None and told.resealed == COUNT + 1 and told.key_id == sealing.key_id(new)
+    assert told.file is None and told.resealed == SEALED and told.key_id == sealing.key_id(new)
     check_all_open(database, settings_in(tmp_path, new))
     assert not (tmp_path / "secret-key").exists()
 
@@ -161,7 +168,7 @@ def test_a_key_moves_from_the_file_into_the_environment(database: Database, tmp_
     filled(database, secret_key.ensure(database, settings_in(tmp_path)))
     given = settings_in(tmp_path, b"e" * 32)
     secret_key.ensure(database, given)
-    assert key_rotation.rotate(given).resealed == COUNT + 1
+    assert key_rotation.rotate(given).resealed == SEALED
     (tmp_path / "secret-key").unlink()
     check_all_open(database, given)
 
