@@ -7,7 +7,7 @@ import dataclasses
 from tests.fakes.quotas import NAME, World, demand
 
 from headgate.domain import quota
-from headgate.domain.quota import Ask, Grant, Line
+from headgate.domain.quota import Answer, Ask, Grant, Line
 from headgate.limits.counters import Denied, Short, Taken
 from headgate.limits.leased import Lease, LeasedCounters, Terms
 
@@ -195,3 +195,29 @@ def test_a_refusal_is_remembered_so_that_nobody_waits_in_vain() -> None:
     found = world.request("s1")
     assert isinstance(found, Denied)
     assert 55 < found.wait_s <= 62
+
+
+def test_use_is_dated_by_the_stores_clock_late_rather_than_early() -> None:
+    """However wrong this machine's clock is, and however long an exchange takes: dated early, it would be forgotten too soon."""
+    wrong_by_s = -500.0
+    counters = LeasedCounters(Terms("s", epoch_s=SLOT + wrong_by_s - 100.0))
+    found = counters.take(demand(100), 100.0)
+    assert isinstance(found, Short)
+    counters.wait(found)
+    ask = counters.ask(100.0)
+    assert ask is not None
+    # 5 s on its way: the store looked at its clock after 2.
+    counters.heard(ask, Answer(NOW_MS + 2000, {NAME: Grant(10)}), 105.0)
+    counters.waited(found)
+    counters.take(demand(100), 105.9)
+    counters.take(demand(100), 106.0)
+    told = counters.ask(106.5)
+    assert told is not None
+    # By the store it is SLOT + 5 and SLOT + 6 now: not earlier, and later by the exchange and one second at most.
+    assert told.lines[0].used == ((SLOT + 8, 1), (SLOT + 9, 1))
+    # A quick exchange later it knows better, but what was counted under a date is taken back from the same.
+    counters.heard(told, Answer(NOW_MS + 6600, {NAME: Grant(10)}), 106.7)
+    counters.take(demand(100), 106.9)
+    counters.take(demand(100), 107.0)
+    later = counters.ask(107.1)
+    assert later is not None and later.lines[0].used == ((SLOT + 9, 1), (SLOT + 8, 1))
