@@ -12,8 +12,8 @@ from headgate.gateway.call import Call
 from headgate.providers.capabilities import Capabilities
 
 JSON = b"application/json"
-EVENTS = b"text/event-stream"
-"""Of answers and streams in every dialect."""
+EVENTS = b"text/event-stream; charset=utf-8"
+"""Of answers and streams in every dialect. Without a charset `requests` takes text for Latin-1."""
 
 
 class StreamWriter(Protocol):
