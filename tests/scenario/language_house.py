@@ -69,7 +69,7 @@ def _config(base: str, provider: str, more: Mapping[str, Any]) -> dict[str, Any]
         "openai": {"openai_api_key_plaintext": "sk-plain", "openai_api_base": f"{base}/v1"},
         "anthropic": {"anthropic_api_key_plaintext": "sk-ant-plain", "anthropic_api_base": base},
         "cohere": {"cohere_api_key_plaintext": "sk-co-plain", "cohere_api_base": base},
-        "ai21labs": {"ai21labs_api_key_plaintext": "ai-plain", "ai21labs_api_base": f"{base}/studio/v1"},
+        "ai21labs": {"ai21labs_api_key_plaintext": "sk-ai-plain", "ai21labs_api_base": f"{base}/studio/v1"},
         "databricks-model-serving": {
             "databricks_api_token_plaintext": "dapi-plain",
             "databricks_workspace_url": base,

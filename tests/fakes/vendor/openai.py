@@ -153,7 +153,7 @@ class OpenAI:
         if unknown:
             return self.refusal(400, f"Unrecognized request argument supplied: {unknown[0]}")
         for needed in (_NEEDED[route], "model"):
-            if needed not in body:
+            if body.get(needed) is None:
                 return self.refusal(400, f"Missing required parameter: '{needed}'.")
         if "stream_options" in body and not body.get("stream"):
             return self.refusal(400, "The 'stream_options' parameter is only allowed when 'stream' is enabled.")

@@ -108,7 +108,7 @@ class FakeVendor:
         dialect = next((dialect for dialect in self._dialects if dialect.claims(heard)), None)
         if dialect is None:
             return Reply((b"no such route",), 404, {"content-type": "text/plain"})
-        reply = dialect.reply(heard, act.scene) if act.status == 200 else dialect.refusal(act.status, act.message)
+        reply = _said(dialect, heard, act)
         if act.body is not None:
             reply = dataclasses.replace(reply, pieces=(act.body,))
         if act.piece_bytes:
@@ -163,6 +163,16 @@ class FakeVendor:
         )
         await writer.drain()
         return True
+
+
+def _said(dialect: Dialect, heard: Heard, act: Act) -> Reply:
+    if act.status != 200:
+        return dialect.refusal(act.status, act.message)
+    try:
+        return dialect.reply(heard, act.scene)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # A body that is nothing this vendor understands.
+        return dialect.refusal(400, f"We could not parse the body of your request: {error!r}")
 
 
 async def _read(reader: asyncio.StreamReader) -> Heard | None:

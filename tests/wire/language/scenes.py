@@ -30,7 +30,8 @@ class Vendor:
 
 
 def says(*choices: Mapping[str, Any], **scene: Any) -> dict[str, Any]:
-    return {"scene": {"choices": list(choices), **scene}}
+    """An act that plays this scene."""
+    return {"scene": {**({"choices": list(choices)} if choices else {}), **scene}}
 
 
 TOOLS = says({"text": "", "tool_calls": CALLS, "finish": "tool_calls"})
