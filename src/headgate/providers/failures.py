@@ -100,7 +100,7 @@ def _words(said: Any) -> str:
         return said
     if not isinstance(said, dict):
         return ""
-    for name in ("error", "message", "Message", "detail", "error_description", "errors"):
+    for name in ("error_description", "error", "message", "Message", "detail", "errors"):
         if said.get(name):
             return _words(said[name])
     return ""
