@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import headgate
-from headgate.cli import doctor, endpoints, logs, queries, secrets, serve
+from headgate.cli import doctor, endpoints, logs, queries, secrets, serve, sql
 from headgate.cli.access import audit, permissions
 from headgate.cli.identity import client_secrets, groups, oauth, service_principals, tokens, users
 from headgate.cli.printing import note
@@ -40,6 +40,7 @@ app.add_typer(secrets.group, name="secrets")
 app.add_typer(permissions.group, name="permissions")
 app.add_typer(permissions.grants, name="grants")
 app.add_typer(audit.group, name="audit")
+app.add_typer(sql.group)
 register(app, "doctor")(doctor.doctor)
 
 # Importing these added their commands to the groups of others.
