@@ -43,7 +43,7 @@ def test_a_request_may_come_in_any_two_parts(tmp_path: Path, first: bytes, run: 
 ASKED = st.lists(
     st.builds(
         request,
-        st.binary(max_size=40),
+        st.binary(max_size=40) | st.sampled_from([b'{"model":"churn"}', b'{"model":"nobody","stream":true}']),
         st.sampled_from(
             [
                 PATH,
@@ -54,6 +54,11 @@ ASKED = st.lists(
                 "/serving-endpoints/churn/served-models/no/invocations",
                 PATH + "?q=1",
                 "/serving-endpoints/%63hurn/invocations",
+                "/serving-endpoints/chat/completions",
+                "/ai-gateway/openai/v1/embeddings?q=1",
+                "/ai-gateway/anthropic/v1/messages/",
+                "/ai-gateway/mlflow/v1/models",
+                "/ai-gateway/x",
             ]
         ),
         method=st.sampled_from(["POST", "POST", "POST", "GET", "PUT"]),
