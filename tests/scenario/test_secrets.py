@@ -33,6 +33,7 @@ KEY = chance.token_bytes(32)
 VALUE = "canary-one-" + chance.token_hex(12)
 ROTATED = "canary-two-" + chance.token_hex(12)
 UNUSED = "canary-three-" + chance.token_hex(12)
+VENDORS = "canary-five-" + chance.token_hex(12)
 LINES = f'canary "four"\n{chance.token_hex(12)}\nünd so weiter {chance.token_hex(8)}'
 
 
@@ -57,6 +58,7 @@ class Watched(House):
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     given = {"HEADGATE_SECRET_KEY": base64.b64encode(KEY).decode(), "HEADGATE_LOG_LEVEL": "debug"}
+    given["HEADGATE_PROVIDERS_ALLOW_PRIVATE_ADDRESSES"] = "true"
     made = Watched(tmp_path_factory.mktemp("secrets") / "data", **FAST, **given)
     made.said = []
     with made:
@@ -142,8 +144,10 @@ def test_the_house_outlives_its_agent_without_losing_or_writing_a_secret(house: 
 
 def test_nothing_that_was_written_said_or_shown_holds_a_secret(house: Watched) -> None:
     canaries = {**provoke(house), "value": VALUE, "rotated": ROTATED, "unused": UNUSED, "lines": LINES}
+    canaries["vendor's key"] = VENDORS
     canaries |= {"secret key": KEY, "administrator's token": TOKEN, **opened(house)}
     assert {"fact:token_hash_key", "fact:url_signing_key"} <= set(canaries)
+    assert VENDORS in {secret for name, secret in canaries.items() if name.startswith("external-model:")}
     found = [
         f"{name} in {where}"
         for where, content in everything(house)
@@ -176,6 +180,7 @@ def provoke(house: Watched) -> dict[str, str]:
         house.settled(name, "UPDATE_FAILED")
         house.api("GET", f"/{name}/served-models/{model}-1/build-logs")
         house.api("GET", f"/{name}/served-models/{model}-1/logs")
+    provoke_vendors(house)
     for verb in ("leak KEY", "leak URL", "raise boom", "abort", "exit"):
         house.request("POST", "/serving-endpoints/with/invocations", do(verb))
         answers = lambda: house.request("POST", "/serving-endpoints/with/invocations", do("nothing")).status == 200  # noqa: E731
@@ -191,6 +196,33 @@ def provoke(house: Watched) -> dict[str, str]:
     ):
         house.said.append(command_line(house, *command))
     return tokens
+
+
+def provoke_vendors(house: Watched) -> None:
+    """The key of an external model, in everything that can be asked of one. Nobody listens where it is said to be."""
+    config = {"openai_api_key_plaintext": VENDORS, "openai_api_base": "http://127.0.0.1:9/v1"}
+    model = {"name": "gpt", "provider": "openai", "task": "llm/v1/chat", "openai_config": config}
+    wished = {"served_entities": [{"external_model": model}]}
+    house.create("vendors", {"external_model": model})
+    for body in (
+        {"name": "vendors", "config": wished},
+        {"name": "no", "config": {"served_entities": [{"external_model": {**model, "task": "none"}}]}},
+        {"name": "no", "config": {"served_entities": [{"external_model": {**model, "openai_config": VENDORS}}]}},
+        {"name": "no", "config": {"served_entities": [{"external_model": {**model, "anthropic_config": config}}]}},
+        {"name": "no", "config": {"served_entities": [{"external_model": model, "workload_size": [VENDORS]}]}},
+    ):
+        assert house.request("POST", "/api/2.0/serving-endpoints", body).status >= 400
+    as_reference = {**model, "openai_config": {"openai_api_key": VENDORS}}
+    path = "/api/2.0/serving-endpoints/vendors"
+    changed = {"served_entities": [{"external_model": as_reference}]}
+    assert house.request("PUT", f"{path}/config", changed).status == 400
+    house.update("vendors", {"external_model": model})
+    asked = house.request(
+        "POST", "/serving-endpoints/vendors/invocations", {"messages": [{"role": "user", "content": "?"}]}
+    )
+    assert asked.status >= 500, asked
+    for more in ("", "/openapi", "/metrics", "/served-models/gpt/logs", "/served-models/gpt/build-logs"):
+        assert house.request("GET", path + more).status == 200, more
 
 
 def _logged(house: Watched) -> str:
@@ -237,6 +269,14 @@ def opened(house: House) -> dict[str, str]:
                 if row[column.name] and sealing.key_id_of(row[column.name]):
                     context = str(column.info["sealed"]).format_map({str(key): value for key, value in row.items()})
                     found[context] = sealer.open(row[column.name], context).decode()
+
+        def note(sealed: str, context: str) -> str:
+            found[context] = sealer.open(sealed, context).decode()
+            return sealed
+
+        for column in sealed_columns.documents():
+            for row in connection.execute(column.table.select()).mappings():
+                column.info["sealed_within"](row, row[column.name], note)
     database.close()
     del found["fact:secret_key_check"]  # its text is no secret
     return found

@@ -51,7 +51,7 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    house = ApiHouse(tmp_path_factory.mktemp("served"))
+    house = ApiHouse(tmp_path_factory.mktemp("served"), addresses=lambda url: [])
     prompt = PromptEndpoints(house.database)
     house.app.state.dependencies = dataclasses.replace(house.app.state.dependencies, endpoints=prompt)
     with house.serving() as url:

@@ -21,6 +21,22 @@ try:
     client.create_endpoint(name="walk", config={"name": "walk", "config": {"served_entities": [served]}})
 except Exception as error:
     seen["taken"] = str(error)
+vendors = {
+    "name": "test",
+    "external_model": {
+        "name": "gpt-4",
+        "provider": "openai",
+        "task": "llm/v1/chat",
+        "openai_config": {"openai_api_key_plaintext": "sk-of-mlflow"},
+    },
+}
+made = client.create_endpoint(name="vendors", config={"name": "vendors", "config": {"served_entities": [vendors]}})
+seen["vendors"] = client.get_endpoint("vendors")
+seen["vendors updated"] = client.update_endpoint_config("vendors", config={"served_entities": [vendors]})["name"]
+limit = {"calls": 10, "key": "endpoint", "renewal_period": "minute"}
+seen["vendors limits"] = client.update_endpoint_rate_limits("vendors", config={"rate_limits": [limit]})
+seen["vendors gateway"] = client.update_endpoint_ai_gateway("vendors", config={"rate_limits": [limit]})
+seen["vendors deleted"] = client.delete_endpoint("vendors")
 seen["deleted"] = client.delete_endpoint("walk")
 try:
     client.get_endpoint("walk")

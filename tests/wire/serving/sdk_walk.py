@@ -90,6 +90,12 @@ document = endpoints.get_open_api("walk")
 contents = getattr(document, "contents", None)
 seen["openapi"] = None if contents is None else list(json.loads(contents.read())["paths"])
 
+each_minute = serving.RateLimitRenewalPeriod.MINUTE
+seen["limits"] = endpoints.put("walk", rate_limits=[serving.RateLimit(calls=9, renewal_period=each_minute)]).as_dict()
+tracked = serving.AiGatewayUsageTrackingConfig(enabled=True)
+seen["gateway"] = endpoints.put_ai_gateway("walk", usage_tracking_config=tracked).as_dict()
+seen["gateway shown"] = endpoints.get("walk").ai_gateway.as_dict()
+
 seen["stopped"] = client.api_client.do("POST", "/api/2.0/serving-endpoints/walk/config:stop")["state"]
 seen["started"] = client.api_client.do("POST", "/api/2.0/serving-endpoints/walk/config:start")["pending_config"][
     "config_version"
@@ -102,12 +108,12 @@ seen["refusals"] = {
     "bad name": refusal(lambda: endpoints.create("a b")),
     "bad size": refusal(lambda: endpoints.create("x", config=config(entity(workload_size="Huge")))),
     "unknown entity": refusal(lambda: endpoints.logs("walk", "nobody")),
-    "limits": refusal(
-        lambda: endpoints.put("walk", rate_limits=[serving.RateLimit(1, serving.RateLimitRenewalPeriod.MINUTE)])
-    ),
-    "gateway": refusal(
+    "guardrails": refusal(
         lambda: endpoints.put_ai_gateway(
-            "walk", usage_tracking_config=serving.AiGatewayUsageTrackingConfig(enabled=True)
+            "walk",
+            guardrails=serving.AiGatewayGuardrails(
+                input=serving.AiGatewayGuardrailParameters(invalid_keywords=["secret"])
+            ),
         )
     ),
 }

@@ -26,5 +26,10 @@ def test_mlflow_creates_updates_and_deletes_endpoints(served: Served, requiremen
     assert (seen["listed"], seen["got"], seen["updated"]) == (["walk"], 1, 2)
     assert seen["tags"] == {"tags": [{"key": "a", "value": "1"}]}
     assert "Serving endpoint with name walk already exists" in seen["taken"]
-    assert seen["deleted"] == {}
+    model = seen["vendors"]["config"]["served_entities"][0]["external_model"]
+    assert model == {"name": "gpt-4", "provider": "openai", "task": "llm/v1/chat", "openai_config": {}}
+    assert (seen["vendors"]["task"], seen["vendors"]["endpoint_type"]) == ("llm/v1/chat", "EXTERNAL_MODEL")
+    limits = {"rate_limits": [{"calls": 10, "key": "endpoint", "renewal_period": "minute"}]}
+    assert seen["vendors limits"] == seen["vendors gateway"] == limits
+    assert seen["deleted"] == seen["vendors deleted"] == {}
     assert "Serving endpoint with name walk not found" in seen["gone"][1]

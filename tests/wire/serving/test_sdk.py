@@ -45,6 +45,8 @@ def test_the_sdk_runs_every_operation(served: Served, version: str) -> None:
     assert "request_count_total" in seen["metrics"]
     if seen["openapi"] is not None:  # older SDKs drop the document
         assert seen["openapi"] == ["/served-models/churn-1/invocations", "/served-models/churn-2/invocations"]
+    assert seen["limits"] == {"rate_limits": [{"calls": 9, "renewal_period": "minute"}]}
+    assert seen["gateway"] == seen["gateway shown"] == {"usage_tracking_config": {"enabled": True}}
     assert seen["stopped"] == {"ready": "NOT_READY", "config_update": "NOT_UPDATING", "suspend": "STOPPED"}
     assert seen["started"] == 5
     assert (seen["deleted"], seen["gone"]) == (None, "ResourceDoesNotExist")
@@ -81,9 +83,34 @@ def test_the_sdk_raises_its_own_errors_with_our_messages(served: Served, version
         "bad name": "InvalidParameterValue",
         "bad size": "InvalidParameterValue",
         "unknown entity": "ResourceDoesNotExist",
-        "limits": "NotImplemented",
-        "gateway": "NotImplemented",
+        "guardrails": "InvalidParameterValue",
     }
+    assert "not supported for endpoints that serve custom models" in refusals["guardrails"][1]
     assert refusals["unknown"][1] == "Serving endpoint with name nobody not found"
     assert "use one of Small, Medium, Large" in refusals["bad size"][1]
     assert "there are: churn-1, churn-2" in refusals["unknown entity"][1]
+
+
+def test_the_sdk_serves_vendors_models_behind_the_gateway(served: Served, version: str) -> None:
+    python = Path(sys.executable) if version == "current" else clients.client_python(version)
+    script = Path(__file__).with_name("external_sdk_walk.py").read_text()
+    seen: Any = clients.run_client(python, script, served.environ()).json()
+
+    created = seen["created"]
+    assert (created["task"], created["state"]["ready"]) == ("llm/v1/chat", "READY")
+    by_name = {entity["name"]: entity["external_model"] for entity in created["config"]["served_entities"]}
+    assert by_name["gpt-4-1"]["openai_config"] == {"openai_api_key": "{{secrets/llm/openai}}"}
+    assert by_name["claude"]["provider"] == "anthropic" and by_name["spare"]["name"] == "claude-small"
+    assert "plaintext" not in str(created) and "sk-ant" not in str(created)
+    shares = [route["traffic_percentage"] for route in created["config"]["traffic_config"]["routes"]]
+    assert shares == [80, 20, 0]
+    assert seen["created gateway"] == created["ai_gateway"] == {"fallback_config": {"enabled": True}}
+    assert seen["gateway"]["rate_limits"][1] == {
+        "key": "user_group", "principal": "analysts", "renewal_period": "minute", seen["unit"]: 50,
+    }  # fmt: skip
+    assert seen["gateway"] == seen["gateway shown"] == seen["gateway listed"]
+    assert seen["cleared"] == {} and seen["updated"] == ["gpt-4-1"]
+    assert seen["kind"][0] == "InvalidParameterValue" and "cannot change between" in seen["kind"][1]
+    assert seen["palm"][0] == "InvalidParameterValue" and "google-cloud-vertex-ai" in seen["palm"][1]
+    assert seen["no secret"][0] == "ResourceDoesNotExist" and "openai_api_key refers to" in seen["no secret"][1]
+    assert (seen["logs"], seen["build logs"]) == ("", "")
