@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Iterable
+from functools import partial
 from typing import Protocol
 
 from headgate import errors
@@ -37,7 +38,7 @@ class Line(Protocol):
 class Direct(Exchange):
     """One request without a task: is told when it has a slot, when it is answered, and when its client leaves."""
 
-    __slots__ = ("_line", "_queued", "_routes", "since_s")
+    __slots__ = ("_left", "_line", "_queued", "_routes", "since_s")
 
     def __init__(self, call: Call, line: Line, routes: Routes) -> None:
         super().__init__(call)
@@ -46,6 +47,7 @@ class Direct(Exchange):
         self._line = line
         self._routes = routes
         self._queued = False
+        self._left = False
 
     def begin(self) -> None:
         """Takes it along the pipeline. Its line hears of it again, maybe at once. Never raises."""
@@ -71,6 +73,7 @@ class Direct(Exchange):
 
     def leave(self) -> None:
         """Its client is gone."""
+        self._left = True
         if self._queued:
             assert self.call.deployment is not None
             self.call.deployment.leave(self)
@@ -96,12 +99,12 @@ class Direct(Exchange):
                 return
             self._routes.pipeline.last.finish(call, self, answer)
             call.response_bytes = len(body)
-            assert call.deployment is not None
-            head = call.deployment.answer_head(answer.content_type)
-            self._line.respond(call, answer.status, head + _lines(call.headers) if call.headers else head, body)
-        except Exception:  # the link is shared: whatever this was must not reach it
-            logger.exception("request %s could not be answered", call.request_id)
-            self._line.cut()
+            if call.kept:
+                self._routes.pipeline.keeper.answer(call, answer.status, body, partial(self._recorded, answer))
+                return
+            self._respond(answer)
+        except Exception as error:  # noqa: BLE001 - the link is shared: whatever this was must not reach it
+            self._cut(error)
         self._end(answer.status)
 
     def failed(self, error: Exception) -> None:
@@ -118,9 +121,43 @@ class Direct(Exchange):
             else:
                 self._hand_over()
                 return
-        status, headers, body = self._routes.refuse(call, error)
-        self._line.respond(call, status, _lines(headers), body)
+        if call.kept:
+            self._hand_over(_refused(error))
+            return
+        self._end(self._refuse(error))
+
+    # -- what the keeper of records says ---------------------------------------------------------------------------
+
+    def _recorded(self, answer: Answer, refusal: errors.HeadgateError | None) -> None:
+        """The record of its answer is written, or could not be and must be."""
+        if self._left:
+            return
+        status = answer.status
+        try:
+            if refusal is None:
+                self._respond(answer)
+            else:
+                status = self._refuse(refusal)
+        except Exception as error:  # noqa: BLE001 - others are told in the same turn
+            self._cut(error)
         self._end(status)
+
+    # -- its answer ------------------------------------------------------------------------------------------------
+
+    def _respond(self, answer: Answer) -> None:
+        call = self.call
+        assert call.deployment is not None
+        head = call.deployment.answer_head(answer.content_type)
+        self._line.respond(call, answer.status, head + _lines(call.headers) if call.headers else head, answer.body)
+
+    def _refuse(self, error: Exception) -> int:
+        status, headers, body = self._routes.refuse(self.call, error)
+        self._line.respond(self.call, status, _lines(headers), body)
+        return status
+
+    def _cut(self, error: Exception) -> None:
+        logger.error("request %s could not be answered", self.call.request_id, exc_info=error)
+        self._line.cut()
 
     def _send(self, connection: Connection, now_s: float) -> None:
         try:
@@ -136,6 +173,11 @@ class Direct(Exchange):
     def _end(self, status: int) -> None:
         self._routes.pipeline.end(self.call, status)
         self._routes.done()
+
+
+async def _refused(error: Exception) -> None:
+    """Awaited by a request whose refusal is recorded."""
+    raise error
 
 
 def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from headgate.errors import HeadgateError
 from headgate.gateway.call import Call, Reply
+
+Then = Callable[[HeadgateError | None], None]
 
 
 class Keeper(Protocol):
@@ -20,6 +23,11 @@ class Keeper(Protocol):
 
     async def answered(self, call: Call, reply: Reply) -> Reply:
         """Its answer as it may leave: complete ones once their record is written, streams with their last piece held back until then."""
+        ...
+
+    def answer(self, call: Call, status: int, body: bytes, then: Then) -> None:
+        """The same of a complete answer, without a task: `then` is called once, maybe at once, when it may leave, or with what is answered
+        in its place."""
         ...
 
     async def refused(self, call: Call, error: HeadgateError) -> None:
@@ -43,6 +51,9 @@ class KeepsNothing:
 
     async def answered(self, call: Call, reply: Reply) -> Reply:
         return reply
+
+    def answer(self, call: Call, status: int, body: bytes, then: Then) -> None:
+        then(None)
 
     async def refused(self, call: Call, error: HeadgateError) -> None:
         pass

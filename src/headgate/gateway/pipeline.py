@@ -107,7 +107,8 @@ class Pipeline:
         self.last = ends.call_replica
         """What answers a request that has passed all steps, if it is for a replica."""
         self._call_provider = ends.call_provider
-        self._keeper = ends.keeper
+        self.keeper = ends.keeper
+        """Of records of what was answered."""
         self._steps = steps
         self._endings = [(position, step.ended) for position, step in enumerate(steps) if hasattr(step, "ended")]
         self._clock = clock
@@ -115,7 +116,7 @@ class Pipeline:
     def without(self, *kinds: type) -> Pipeline:
         """The same way, also of the same steps, but for those of these kinds."""
         steps = tuple(step for step in self._steps if not isinstance(step, kinds))
-        return Pipeline(steps, Ends(self.last, self._call_provider, self._keeper), self._clock)
+        return Pipeline(steps, Ends(self.last, self._call_provider, self.keeper), self._clock)
 
     def enter(self, call: Call) -> Awaitable[None] | None:
         """Takes it along the steps it has not entered yet: to the end, or to one that must wait and is to be awaited first.
@@ -161,7 +162,7 @@ class Pipeline:
             status = reply.status
             if call.kept:
                 call.status = status
-                reply = await self._keeper.answered(call, reply)
+                reply = await self.keeper.answered(call, reply)
             if reply.length is None:
                 call.streamed = True
                 reply.chunks = _Ended(reply, call, self.end)
@@ -172,7 +173,7 @@ class Pipeline:
             status = call.status = error.http_status
             call.error_code = error.error_code
             if call.kept:
-                await self._keeper.refused(call, error)
+                await self.keeper.refused(call, error)
             raise
         except asyncio.CancelledError:
             status = CLIENT_LEFT

@@ -23,10 +23,11 @@ from headgate.gateway.stages.choose import Choose
 from headgate.settings import WarehouseSettings
 from headgate.telemetry.counting import Metrics
 from headgate.warehouse.spool import context, frames, segments
-from headgate.warehouse.spool.writing import NotRecorded, Spool
+from headgate.warehouse.spool.writing import Spool, Told
 
 TABLE = InferenceTable("main", "default", "churn")
 KEPT = GatewayRoute(usage_tracked=True, inference_table=TABLE, tags={"team": "blue"}, budget_policy_id="b1")
+STRICT = {"when_full": "refuse"}
 DONE = b"data: [DONE]\n\n"
 
 
@@ -47,13 +48,21 @@ class Gated(Spool):
         self.fails = False
         self.asked = 0
 
-    async def written(self, record: RequestRecord) -> bool:
+    def put(self, record: RequestRecord, told: Told | None = None) -> bool:
+        if told is None:
+            return super().put(record)
         self.asked += 1
         if self.fails:
-            raise NotRecorded("it cannot be written down")
-        done = await super().written(record)
-        await self.open.wait()
-        return done
+            told(False)
+            return False
+        return super().put(record, lambda done: self._tell(told, done))
+
+    def _tell(self, told: Told, done: bool) -> None:
+        async def later() -> None:
+            await self.open.wait()
+            told(done)
+
+        self.telling = asyncio.ensure_future(later())
 
 
 class Keeping(Bench):
@@ -370,7 +379,7 @@ def test_what_cannot_be_recorded_is_not_even_begun_when_it_must_be(tmp_path: Pat
 
 def test_an_answer_that_could_not_be_recorded_is_503_when_it_must_be(tmp_path: Path, run: Run) -> None:
     async def live() -> None:
-        async with keeping(tmp_path) as (bench, worker):
+        async with keeping(tmp_path, warehouse=STRICT) as (bench, worker):
             bench.spool.fails = True
             assert (await bench.ask()).status == 503
             assert len(worker.received) == bench.spool.asked == 1
@@ -380,7 +389,7 @@ def test_an_answer_that_could_not_be_recorded_is_503_when_it_must_be(tmp_path: P
 
 def test_a_stream_that_could_not_be_recorded_ends_in_an_error(tmp_path: Path, run: Run) -> None:
     async def live() -> None:
-        async with keeping(tmp_path, silence) as (bench, worker):
+        async with keeping(tmp_path, silence, warehouse=STRICT) as (bench, worker):
             bench.spool.fails = True
             client = bench.send()
             await until(lambda: len(worker.received) == 1)
@@ -390,7 +399,7 @@ def test_a_stream_that_could_not_be_recorded_ends_in_an_error(tmp_path: Path, ru
             worker.received[0].chunk(DONE)
             worker.received[0].end()
             body = (await client.done()).body
-            assert b"it cannot be written down" in body
+            assert b"cannot be recorded" in body
             assert DONE not in body
 
     run(live())

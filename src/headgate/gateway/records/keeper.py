@@ -11,6 +11,7 @@ from headgate import errors
 from headgate.clock import Clock
 from headgate.domain.request_record import RequestRecord
 from headgate.gateway.call import Call, Reply, Whole
+from headgate.gateway.keeping import Then
 from headgate.gateway.records import making
 from headgate.gateway.records.making import Outcome
 from headgate.gateway.records.streams import KeptStream
@@ -48,6 +49,13 @@ class Records:
             call.first_byte_s = self.now_s()
         await self.write(call, Outcome(reply.status, body))
         return reply
+
+    def answer(self, call: Call, status: int, body: bytes, then: Then) -> None:
+        if not call.first_byte_s:
+            call.first_byte_s = self.now_s()
+        record, spool = self._record(call, Outcome(status, body)), self._spool
+        call.kept = False
+        spool.put(record, lambda done: then(spool.refusal(done)))
 
     async def refused(self, call: Call, error: errors.HeadgateError) -> None:
         if error.http_status in _NOT_KEPT:

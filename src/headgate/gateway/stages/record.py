@@ -6,7 +6,6 @@ A streamed answer is finished when its last chunk is sent or its client has left
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
 from typing import Protocol
 
 from headgate.gateway.call import Call
@@ -61,12 +60,9 @@ class Record:
         self._record = recorder.record
         self._keeper = keeper
 
-    def __call__(self, call: Call) -> Awaitable[None] | None:
+    def __call__(self, call: Call) -> None:
         """Entering it is nearly all: `ended` is called for every request that did."""
-        if not self._keeper.wants(call):
-            return None
-        call.kept = True
-        return _nothing()
+        call.kept = self._keeper.wants(call)
 
     def ended(self, call: Call) -> None:
         if call.kept:
@@ -74,7 +70,3 @@ class Record:
         self._record(call)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s %s %d %s", call.head.method, call.head.path, call.status, call.request_id)
-
-
-async def _nothing() -> None:
-    """Awaited by requests that become records: their answers wait for those to be written, so they need a task."""

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,11 +43,16 @@ class NotRecorded(errors.TemporarilyUnavailable):
     """The request cannot be written down, and must be by the settings."""
 
 
+Told = Callable[[bool], None]
+"""Hears whether a record was written, or was dropped. Must not raise."""
+
+
 @dataclass(slots=True)
 class _Waiting:
     record: RequestRecord
     size_bytes: int
-    told: asyncio.Future[bool] | None
+    told: Told | None
+    loop: asyncio.AbstractEventLoop | None
 
 
 class Spool:
@@ -89,30 +94,44 @@ class Spool:
         if self._refusing and (self._over or self._full() or self._clock.monotonic_s() < self._trouble_until_s):
             raise _refusal()
 
-    def put(self, record: RequestRecord) -> bool:
-        """Leaves a record without waiting; False when it was dropped. Never blocks or raises."""
-        return self._enqueue(record, None)
+    def put(self, record: RequestRecord, told: Told | None = None) -> bool:
+        """Leaves a record without waiting; False when it was dropped. Never blocks or raises.
+
+        `told` is called once, on this event loop: when the record is as safe as `durability` asks, or was dropped, which may be at once.
+        """
+        waits = told is not None and self._settings.durability != "queued"
+        done = self._enqueue(record, told if waits else None)
+        if told is not None and not (waits and done):
+            told(done)
+        return done
 
     async def written(self, record: RequestRecord) -> bool:
         """Leaves a record and waits until it is as safe as `durability` asks; False when it was dropped.
 
         Raises NotRecorded instead when requests are to be refused then.
         """
-        told = None
-        if self._settings.durability != "queued":
-            told = asyncio.get_running_loop().create_future()
-        done = self._enqueue(record, told)
-        if done and told is not None:
-            done = await told
-        if not done and self._refusing:
-            raise _refusal()
+        waiting: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def told(done: bool) -> None:
+            if not waiting.done():
+                waiting.set_result(done)
+
+        self.put(record, told)
+        done = await waiting
+        refusal = self.refusal(done)
+        if refusal is not None:
+            raise refusal
         return done
+
+    def refusal(self, done: bool) -> NotRecorded | None:
+        """What a request is answered whose record was dropped, if it must not be."""
+        return _refusal() if self._refusing and not done else None
 
     def _full(self) -> bool:
         waiting_bytes = self._put_bytes - self._taken_bytes
         return waiting_bytes > self._settings.queue_bytes or self._queue.qsize() >= self._settings.queue_records
 
-    def _enqueue(self, record: RequestRecord, told: asyncio.Future[bool] | None) -> bool:
+    def _enqueue(self, record: RequestRecord, told: Told | None) -> bool:
         if self._over:
             self._disk_full.add()
             return False
@@ -124,7 +143,8 @@ class Spool:
             return False
         size_bytes = _RECORD_BYTES + len(record.request or b"") + len(record.response or b"")
         self._put_bytes += size_bytes
-        self._queue.put(_Waiting(record, size_bytes, told))
+        loop = None if told is None else asyncio.get_running_loop()
+        self._queue.put(_Waiting(record, size_bytes, told, loop))
         return True
 
     def _run(self) -> None:
@@ -218,21 +238,20 @@ class Spool:
 
 
 def _tell(batch: Iterable[_Waiting], done: bool) -> None:
-    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[bool]]] = {}
+    loops: dict[asyncio.AbstractEventLoop, list[Told]] = {}
     for item in batch:
-        if item.told is not None:
-            loops.setdefault(item.told.get_loop(), []).append(item.told)
-    for loop, futures in loops.items():
+        if item.told is not None and item.loop is not None:
+            loops.setdefault(item.loop, []).append(item.told)
+    for loop, waiting in loops.items():
         try:
-            loop.call_soon_threadsafe(_resolve, futures, done)
+            loop.call_soon_threadsafe(_call, waiting, done)
         except RuntimeError:  # that loop is closed: nobody waits any more
             continue
 
 
-def _resolve(futures: list[asyncio.Future[bool]], done: bool) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_result(done)
+def _call(waiting: list[Told], done: bool) -> None:
+    for told in waiting:
+        told(done)
 
 
 def _refusal() -> NotRecorded:
