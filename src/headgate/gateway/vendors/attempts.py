@@ -66,6 +66,8 @@ class VendorAttempts:
                 self._note(Try(call, entity, vendor, begun_s, False), failed)
                 raise failed from None
         trying = Try(call, entity, vendor, begun_s, vendor.breaker.begin(begun_s))
+        if trying.probes:
+            self._fleet.show(vendor)
         try:
             return await self._asked(trying, opened)
         except Failed as failed:
