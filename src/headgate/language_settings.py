@@ -16,6 +16,8 @@ class GuardrailSettings:
 
     pii_engine: str = "built_in"
     """`built_in`, or `presidio` for names and places too. The latter needs the extra `presidio` and a spaCy model, and takes milliseconds."""
+    presidio_model: str = ""
+    """Name of the spaCy model, or a folder that holds one. Default: the largest English one that is installed."""
     judge_endpoint: str = ""
     """Name of a serving endpoint, ours or an external model, that answers `safe` or `unsafe` as Llama Guard does. Default: none, and
     `safety` cannot be configured."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from importlib.util import find_spec
 
 from headgate.clock import Clock
 from headgate.domain import ai_gateway
+from headgate.errors import InvalidParameterValue
 from headgate.guardrails.guard import Tools
 from headgate.guardrails.pii import presidio
 from headgate.guardrails.pii.findings import Finder
@@ -40,8 +40,11 @@ def refusal(settings: GuardrailSettings) -> str | None:
     """Why these settings cannot be served with; None: they can."""
     if settings.pii_engine not in (BUILT_IN, PRESIDIO):
         return f"guardrails.pii_engine must be {BUILT_IN} or {PRESIDIO}, not {settings.pii_engine!r}"
-    if settings.pii_engine == PRESIDIO and find_spec("presidio_analyzer") is None:
-        return f"guardrails.pii_engine is {PRESIDIO}, which is not installed: install headgate[presidio] and a spaCy model, or set it to {BUILT_IN}"
+    if settings.pii_engine == PRESIDIO:
+        try:
+            presidio.model(settings.presidio_model)
+        except InvalidParameterValue as problem:
+            return problem.message
     if settings.on_failure not in ("open", "closed"):
         return f"guardrails.on_failure must be open or closed, not {settings.on_failure!r}"
     if settings.judge_style not in ("conversation", "instructions"):
@@ -52,7 +55,11 @@ def refusal(settings: GuardrailSettings) -> str | None:
 def finder(settings: GuardrailSettings) -> Finder:
     """What finds personal data. Presidio takes seconds to come up. Raises InvalidParameterValue when it is not installed."""
     built_in = BuiltIn()
-    return built_in if settings.pii_engine == BUILT_IN else presidio.Presidio(built_in, presidio.engine())
+    return (
+        built_in
+        if settings.pii_engine == BUILT_IN
+        else presidio.Presidio(built_in, presidio.engine(settings.presidio_model))
+    )
 
 
 def tools(settings: GuardrailSettings, found: Finder, clock: Clock, invoke: Invoke) -> Tools:

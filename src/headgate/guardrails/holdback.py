@@ -53,7 +53,7 @@ class Window:
     def feed(self, text: str) -> str:
         """What may leave now. What the finder raises goes through; then `unchecked` has the rest."""
         self._held += text
-        at = undecided(self._held)
+        at = len(self._held) if self._checks.finder is None else undecided(self._held)
         if self._checks.keywords:
             room = (self._checks.keywords.longest + 1) * (1 if self._held.isascii() else 4)
             at = max(0, min(at, len(self._held) - room))
