@@ -17,11 +17,18 @@ class Client:
 
     def __init__(self, house: House, timeout_s: float = 60.0) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=timeout_s)
+        self._answer: http.client.HTTPResponse | None = None
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leaves, whatever is on its way."""
+        if self._answer is not None:
+            self._answer.close()
         self._connection.close()
 
     def begin(self, name: str, body: Mapping[str, Any]) -> None:
@@ -33,7 +40,8 @@ class Client:
     def ask(self, name: str, body: Mapping[str, Any]) -> http.client.HTTPResponse:
         """The same; the head of its answer."""
         self.begin(name, body)
-        return self._connection.getresponse()
+        self._answer = self._connection.getresponse()
+        return self._answer
 
     def answer(self, name: str, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], Any]:
         """Status, headers (lower case) and JSON."""
@@ -69,15 +77,15 @@ class Stream:
         return self
 
     def _read(self) -> Iterator[str]:
+        kept = b""
         try:
-            for line in self._answer:
-                told = line.decode().strip()
-                if not told:
-                    continue
-                assert told.startswith("data: "), told
-                self._note(told.removeprefix("data: "))
-                yield told.removeprefix("data: ")
-            self.cut = not self._answer.isclosed()
+            while data := self._answer.read1():
+                *lines, kept = (kept + data).split(b"\n")
+                for line in filter(None, lines):
+                    assert line.startswith(b"data: "), line
+                    told = line.removeprefix(b"data: ").decode()
+                    self._note(told)
+                    yield told
         except (http.client.IncompleteRead, ConnectionError):
             self.cut = True
 
