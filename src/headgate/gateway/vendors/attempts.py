@@ -17,10 +17,11 @@ from headgate.errors import HeadgateError
 from headgate.gateway.call import Call, Headers, Reply, Whole
 from headgate.gateway.dialects.port import EVENTS, JSON
 from headgate.gateway.vendors import judging
+from headgate.gateway.vendors.breaker import State
 from headgate.gateway.vendors.fleet import Fleet
 from headgate.gateway.vendors.judging import Failed
 from headgate.gateway.vendors.speech import Speech
-from headgate.gateway.vendors.streams import Ending, Parts, VendorStream
+from headgate.gateway.vendors.streams import Ending, Ground, Parts, VendorStream
 from headgate.gateway.vendors.tokens import Tokens
 from headgate.gateway.vendors.vendor import Opened, Vendor
 from headgate.providers.port import BadAnswer, Credential
@@ -53,6 +54,7 @@ class VendorAttempts:
         self._counted = counted
         self._tokens = Tokens(upstream, clock)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ground = Ground(clock, self._own)
 
     async def ask(self, call: Call, entity: EntityRoute) -> Reply:
         """The answer. Raises Failed; HeadgateError for what is the client's fault, or the guardrails' refusal of the answer."""
@@ -166,14 +168,15 @@ class VendorAttempts:
             call.attempts = before
             self._ended(trying, ending)
 
-        stream = VendorStream(call, parts, self._clock, ended, self._own)
+        stream = VendorStream(call, parts, self._ground, ended)
         try:
             await stream.begin(vendor.patience.first_byte_s - (self._clock.monotonic_s() - sent_s))
         except asyncio.CancelledError:
             call.usage = parts.reader.usage
             raise
-        vendor.breaker.answered(trying.probes)
-        self._fleet.show(vendor)
+        if trying.probes:
+            vendor.breaker.answered(trying.probes)
+            self._fleet.show(vendor)
         self._note(trying, None, counts=False)
         return Reply(200, [*_head(trying.entity, EVENTS, call), _NO_CACHE], stream)
 
@@ -187,8 +190,10 @@ class VendorAttempts:
         self._note(trying, None)
 
     def _succeeded(self, trying: Try) -> None:
+        was = trying.vendor.breaker.state
         trying.vendor.breaker.succeeded()
-        self._fleet.show(trying.vendor)
+        if was is not State.CLOSED:
+            self._fleet.show(trying.vendor)
 
     def _failed(self, trying: Try, failed: Failed) -> None:
         vendor, now_s = trying.vendor, self._clock.monotonic_s()

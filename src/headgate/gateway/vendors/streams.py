@@ -47,24 +47,25 @@ class Ending:
     left: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all streams share."""
+
+    clock: Clock
+    own: Callable[[Coroutine[Any, Any, None]], object]
+    """Runs this as a task, and keeps it until it is done."""
+
+
 class VendorStream:
-    """See `call.Chunks`. `ended` is told once what became of it; `own` keeps a task until it is done."""
+    """See `call.Chunks`. `ended` is told once what became of it."""
 
-    __slots__ = ("_call", "_clock", "_ended", "_held", "_held_bytes", "_over", "_own", "_parts", "_told")
+    __slots__ = ("_call", "_ended", "_ground", "_held", "_held_bytes", "_over", "_parts", "_told")
 
-    def __init__(
-        self,
-        call: Call,
-        parts: Parts,
-        clock: Clock,
-        ended: Callable[[Ending], None],
-        own: Callable[[Coroutine[Any, Any, None]], object],
-    ) -> None:
+    def __init__(self, call: Call, parts: Parts, ground: Ground, ended: Callable[[Ending], None]) -> None:
         self._call = call
         self._parts = parts
-        self._clock = clock
+        self._ground = ground
         self._ended = ended
-        self._own = own
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._over = False
@@ -73,13 +74,15 @@ class VendorStream:
 
     async def begin(self, first_content_s: float) -> None:
         """Waits for the first content, at most so long. Raises Failed when the stream ends or fails before: nothing has left yet."""
-        deadline_s = self._clock.monotonic_s() + first_content_s
+        deadline_s = self._ground.clock.monotonic_s() + first_content_s
         reader = self._parts.reader
         began = False
         while not (reader.first_content or reader.complete or self._held_bytes > _MOST_HELD_BYTES):
             try:
                 # Until its first byte the client of vendors itself watches the time.
-                events = await (within(deadline_s - self._clock.monotonic_s(), self._next()) if began else self._next())
+                events = await (
+                    within(deadline_s - self._ground.clock.monotonic_s(), self._next()) if began else self._next()
+                )
                 began = True
             except asyncio.TimeoutError:
                 raise judging.unreached(UpstreamFailed(upstream.TIMEOUT, _NO_CONTENT)) from None
@@ -164,7 +167,7 @@ class VendorStream:
         if not self._over:
             self._over = True
             if not parts.response.complete:
-                self._own(_drained(parts.response))
+                self._ground.own(_drained(parts.response))
         self._tell(Ending())
         return last
 
@@ -205,7 +208,7 @@ class VendorStream:
 
     def _first(self, chunk: bytes) -> bytes:
         if not self._call.first_byte_s:
-            self._call.first_byte_s = self._clock.monotonic_s()
+            self._call.first_byte_s = self._ground.clock.monotonic_s()
         return chunk
 
     def _tell(self, ending: Ending) -> None:
