@@ -88,7 +88,7 @@ def test_responses_go_through_where_the_vendor_has_them_else_they_are_translated
     async def main() -> None:
         async with outside(tmp_path) as out:
             asked = {"model": "churn", "input": "Hi", "max_output_tokens": 50}
-            for provider, pieces, natively in (("openai", 3, True), ("anthropic", 5, False), ("custom", 3, False)):
+            for provider, pieces, natively in (("openai", 5, True), ("anthropic", 5, False), ("custom", 3, False)):
                 name = f"to-{provider}"
                 await out.serve(out.entity(name, provider=provider))
                 for path in (RESPONSES, "/ai-gateway/openai/v1/responses", "/serving-endpoints/churn/invocations"):
