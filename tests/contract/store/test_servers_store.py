@@ -52,3 +52,12 @@ def test_the_slowest_directory_counts_and_one_that_is_not_known_yet_is_the_slowe
     assert servers.slowest_identity(NOW) == 6
     servers.report("server-0", 2, NOW + FRESH_MS + 1)
     assert servers.slowest_identity(NOW + FRESH_MS + 1) == 7, "only who was seen lately counts"
+
+
+def test_servers_are_counted_while_they_are_heard_of(database: Database) -> None:
+    servers = Servers(database)
+    assert servers.count(NOW) == 0
+    servers.report("server-0", 4, NOW)
+    servers.report("server-1", 4, NOW + 10)
+    assert servers.count(NOW + 20) == 2
+    assert servers.count(NOW + FRESH_MS + 5) == 1
