@@ -100,6 +100,8 @@ class Inbox:
         if not place.exists():
             _replace(place, secrets.token_hex(16).encode())
         self.spool_id = place.read_text()
+        if not (self._folder / _COUNTER).exists():
+            _replace(self._folder / _COUNTER, b"%020d" % 0)
         return True
 
     def release(self) -> None:
@@ -115,7 +117,7 @@ class Inbox:
         if fresh:
             # Numbers must never come twice, not even after the folder was restored from an older copy: hence the clock.
             first = max(self._counted(), self._clock.now_ms() * 1000) + 1
-            _replace(self._folder / _COUNTER, str(first + len(fresh)).encode())
+            _overwrite(self._folder / _COUNTER, b"%020d" % (first + len(fresh)))
             for number, path in enumerate(fresh, first):
                 path.rename(self._folder / f"{number}.taken")
             _sync_folder(self._folder)
@@ -187,6 +189,16 @@ def _replace(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     fresh.rename(path)
     _sync_folder(path.parent)
+
+
+def _overwrite(path: Path, content: bytes) -> None:
+    """In place, always as long: a disk that is full has room for it, and the loader is who makes more."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(file, content, 0)
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -88,7 +88,7 @@ def check(connection: Any, text: str, tables: list[str], taken: set[str]) -> Non
     """Raises StatementError."""
     from headgate.warehouse.sql import checking, problems
 
-    (serialized,) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
+    ((serialized,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchall()
     try:
         checking.check(json.loads(serialized), tables, taken)
     except checking.Refused as error:
@@ -129,11 +129,15 @@ def _query(wanted: Statement, tables: _Tables, told: dict[str, Any], bounds: Bou
     timer = threading.Timer(told["seconds"], connection.interrupt)
     timer.daemon = True
     timer.start()
-    connection.execute(translated.text)
-    types = [str(column[1]) for column in connection.description or ()]
-    newer = hasattr(connection, "to_arrow_reader")
-    reader = connection.to_arrow_reader(BATCH_ROWS) if newer else connection.fetch_record_batch(BATCH_ROWS)
-    return values.collected(reader, types, bounds)
+    return values.collected(*flowing(connection, translated.text), bounds)
+
+
+def flowing(connection: Any, text: str) -> tuple[Any, list[str]]:
+    """Batches of the query's rows, made as they are asked for, so that no more need be in memory; and DuckDB's types."""
+    relation = connection.sql(text)
+    newer = hasattr(relation, "to_arrow_reader")
+    reader = relation.to_arrow_reader(BATCH_ROWS) if newer else relation.fetch_arrow_reader(BATCH_ROWS)
+    return reader, [str(kind) for kind in relation.types]
 
 
 def _look(wanted: Statement, tables: _Tables) -> Listing:

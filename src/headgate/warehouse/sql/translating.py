@@ -14,7 +14,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from headgate.warehouse.sql import problems
+from headgate.warehouse.sql import meanings, problems
 from headgate.warehouse.sql.statement import Parameter, Statement
 from headgate.warehouse.tables import places
 from headgate.warehouse.tables.places import TableName
@@ -38,7 +38,7 @@ class Translated:
 
 def translate(statement: Statement, readable: Callable[[TableName], bool]) -> Translated:
     """`readable`: whether there is such a table and the caller may read it. Raises StatementError."""
-    tree = _parsed(statement.text)
+    tree = meanings.adapt(_parsed(statement.text))
     tables: dict[TableName, str] = {}
     for table in list(tree.find_all(exp.Table)):
         _replace_table(table, statement, tables, readable)
@@ -46,8 +46,6 @@ def translate(statement: Statement, readable: Callable[[TableName], bool]) -> Tr
         column.set("db", None)
         column.set("catalog", None)
     _put_values(tree, statement.parameters)
-    for found in list(tree.find_all(exp.JSONExtract)):  # `column:path` is a text in Databricks, JSON in DuckDB
-        found.replace(exp.JSONExtractScalar(**{name: found.args.get(name) for name in ("this", "expression")}))
     try:
         text = tree.sql(dialect="duckdb", unsupported_level=sqlglot.ErrorLevel.RAISE)
     except (SqlglotError, RecursionError, ValueError) as error:
