@@ -34,6 +34,16 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
     # Does not start with a newer uvloop.
     "mlserver": (*MODEL_REQUIREMENTS, "mlserver==1.7.1", "mlserver-mlflow==1.7.1", "uvloop<0.22"),
     "litserve": (*MODEL_REQUIREMENTS, "litserve==0.2.19"),
+    # HTTP clients, and what ours imports.
+    "clients": (
+        "aiohttp==3.14.5",
+        "pyreqwest==0.15.1",
+        "httpx==0.28.1",
+        "uvloop==0.23.0",
+        "httptools==0.9.0",
+        "orjson>=3.10",
+        "prometheus-client>=0.21",
+    ),
 }
 
 

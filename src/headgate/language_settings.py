@@ -93,7 +93,8 @@ class ProviderSettings:
     allow_private_addresses: bool = False
     """Addresses in configs of external models may lead to private networks and this machine, by http too. Never to a cloud's metadata service."""
     proxy_url: str = field(default="", repr=False, metadata=SECRET)
-    """An HTTP proxy through which vendors are reached, e.g. `http://user:password@proxy:3128`. Default: none, they are reached directly."""
+    """An HTTP proxy through which vendors are reached, e.g. `http://user:password@proxy:3128`. It then looks names up
+    and decides what may be reached. Default: none, they are reached directly."""
     ca_file: str = ""
     """A file with certificates (PEM) that are believed beside the system's."""
     connect_s: float = 5.0

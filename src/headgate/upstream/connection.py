@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ HEAD_BYTES = 64 * 1024
 """Status line and headers of an answer, with those before it that say "wait" (1xx)."""
 JOINED_BYTES = 64 * 1024
 """A body up to this length is copied behind its head; a longer one costs more to copy than a second buffer of one system call."""
+_KEPT_FOR = re.compile(rb"\btimeout=(\d{1,6})\b")
 _NO_BODY = (204, 304)
 
 
@@ -180,7 +182,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, piece: bytes) -> None:
         answer = self._answer
-        if answer is None:
+        if answer is None or self._done:
             return
         if self._decoder is not None:
             try:
@@ -201,6 +203,9 @@ class Connection(asyncio.Protocol):
     # the end of a request
 
     def _finish(self, answer: Answer) -> None:
+        keep_alive = answer.headers.get(b"keep-alive")
+        if keep_alive is not None:
+            self._heed(keep_alive)
         if self._decoder is not None and not self._decoder.complete and self._decoder.fed:
             answer.fail(GARBAGE, "The provider's answer cannot be decompressed.")
             return
@@ -218,6 +223,12 @@ class Connection(asyncio.Protocol):
             self._over(reusable=True)
         else:
             self.drop()
+
+    def _heed(self, keep_alive: bytes) -> None:
+        """A peer that closes idle connections early may say so."""
+        seconds = _KEPT_FOR.search(keep_alive.lower())
+        if seconds is not None:
+            self.patience_s = int(seconds[1]) - 1.0
 
     def _over(self, *, reusable: bool) -> None:
         if self._answer is not None:
