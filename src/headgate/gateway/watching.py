@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from headgate.domain.request_record import Verdict
@@ -19,25 +20,57 @@ from headgate.guardrails.streaming import StreamGuard
 
 T = TypeVar("T")
 
+_THREADS = 2
 AT_ONCE_BYTES = 64 * 1024
 """Longer bodies are checked in a thread: a KiB takes some 20 µs, and others must not wait for many of them."""
 
 
-async def looked_at(guard: Guard, size: int, check: Callable[[], T]) -> T:
-    """What a check says; in a thread where it may take long."""
-    if size <= AT_ONCE_BYTES and not guard.tools.is_slow:
-        return check()
-    return await asyncio.to_thread(check)
+class Looking:
+    """Where texts are looked at, and who still asks models. One per server process; `stop` at the end."""
+
+    def __init__(self) -> None:
+        self.asking: set[asyncio.Task[Checked]] = set()
+        # Of its own: threads that wait for a database that is away must not keep requests from being checked.
+        self._threads = ThreadPoolExecutor(_THREADS, "guardrails")
+
+    @staticmethod
+    def takes_long(guard: Guard, size: int) -> bool:
+        """Whether others must not wait for it."""
+        return size > AT_ONCE_BYTES or guard.tools.is_slow
+
+    async def check(self, guard: Guard, size: int, check: Callable[[], T]) -> T:
+        """What a check of so many bytes says; in a thread where it may take long."""
+        if not self.takes_long(guard, size):
+            return check()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, check)
+
+    def ask(self, question: Question | None, guard: Guard) -> asyncio.Task[Checked] | None:
+        """Asks it from now on, if there is something to ask."""
+        if question is None:
+            return None
+        task = asyncio.get_running_loop().create_task(guard.ask(question))
+        self.asking.add(task)
+        task.add_done_callback(self.asking.discard)
+        task.add_done_callback(_looked_at)
+        return task
+
+    async def stop(self) -> None:
+        """Waits until nothing is asked any more. Once no request is left."""
+        for task in self.asking:
+            task.cancel()
+        await asyncio.gather(*self.asking, return_exceptions=True)
+        self._threads.shutdown(wait=False)
 
 
 class Watching:
     """`Guarding` of one request."""
 
-    def __init__(self, call: Call, guard: Guard, asking: asyncio.Task[Checked] | None) -> None:
-        """Of a request that passed what is checked at once. `asking`: what models say of it."""
+    def __init__(self, call: Call, guard: Guard, looking: Looking, question: Question | None) -> None:
+        """Of a request that passed what is checked at once. `question`: what models are to say of it."""
         self._call = call
         self._guard = guard
-        self._asking = asking
+        self.looking = looking
+        self._asking = looking.ask(question, guard)
         self._kind = call.task
         self._request = bytes(call.body)
         self._shadow = guard.policy.shadow
@@ -76,7 +109,7 @@ class Watching:
         if self._shadow:
             await self.passed()
         guard, kind, request = self._guard, self._kind, self._request
-        checked = await looked_at(guard, len(body), lambda: guard.check_answer(kind, body, request))
+        checked = await self.looking.check(guard, len(body), lambda: guard.check_answer(kind, body, request))
         self.note_answer(checked.verdicts)
         if checked.refusal is None and checked.question is not None:
             asked = await guard.ask(checked.question)
@@ -136,16 +169,19 @@ class WatchedStream:
         stream = self._stream
         if stream is None:
             return chunk
-        return await self._leaving(await looked_at(self._guard, len(chunk), lambda: stream.feed(chunk)))
+        return await self._leaving(await self._checked(len(chunk), lambda: stream.feed(chunk)))
 
     async def end(self) -> bytes:
         """As `GuardedStream.end`."""
         stream = self._stream
-        last = b"" if stream is None else await self._leaving(await looked_at(self._guard, 0, stream.end))
+        last = b"" if stream is None else await self._leaving(await self._checked(0, stream.end))
         if not self.refused:
             # What only records is still out.
             await self._watching.passed()
         return last
+
+    async def _checked(self, size: int, check: Callable[[], list[bytes]]) -> list[bytes]:
+        return await self._watching.looking.check(self._guard, size, check)
 
     async def _leaving(self, events: list[bytes]) -> bytes:
         stream = self._stream
@@ -155,17 +191,6 @@ class WatchedStream:
             events += stream.answered(checked.verdicts, checked.refusal)
         self._watching.note_answer(stream.verdicts)
         return b"".join(events)
-
-
-def begin(question: Question | None, guard: Guard, tasks: set[asyncio.Task[Checked]]) -> asyncio.Task[Checked] | None:
-    """Asks it from now on, if there is something to ask. The task is in `tasks` until it is over."""
-    if question is None:
-        return None
-    task = asyncio.get_running_loop().create_task(guard.ask(question))
-    tasks.add(task)
-    task.add_done_callback(tasks.discard)
-    task.add_done_callback(_looked_at)
-    return task
 
 
 def _looked_at(task: asyncio.Task[Checked]) -> None:

@@ -5,16 +5,14 @@ Only endpoints that have guardrails pay for them. What can be decided at once is
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from headgate.clock import SystemClock
 from headgate.domain.ai_gateway import Guardrails
 from headgate.domain.routing import EndpointRoute, GatewayRoute, RoutingTable
-from headgate.gateway import watching
 from headgate.gateway.call import Call
-from headgate.gateway.watching import Watching
+from headgate.gateway.watching import Looking, Watching
 from headgate.guardrails import answers, guard, policy
 from headgate.guardrails.bodies import KINDS
 from headgate.guardrails.guard import Checked, Tools
@@ -51,7 +49,7 @@ class Guard:
         self._counted = counted
         self._shadows = frozenset(name.strip() for name in self._settings.shadow.split(",") if name.strip())
         self._guards: dict[str, _Known] = {}
-        self._asking: set[asyncio.Task[Checked]] = set()
+        self._looking = Looking()
 
     def equip(self, tools: Tools) -> None:
         """Once there is a way to ask models; before the first request."""
@@ -65,7 +63,7 @@ class Guard:
         if call.task not in KINDS:
             # Nobody can say which of its texts count.
             raise answers.failed("pii", policy.INPUT)
-        if len(call.body) > watching.AT_ONCE_BYTES or made.tools.is_slow:
+        if self._looking.takes_long(made, len(call.body)):
             return self._in_thread(call, made)
         self._begin(call, made, made.check_input(call.task, bytes(call.body)))
         return None
@@ -82,21 +80,20 @@ class Guard:
                 ).add()
 
     async def stop(self) -> None:
-        """Waits until nothing is asked any more. Once no request is left."""
-        for task in self._asking:
-            task.cancel()
-        await asyncio.gather(*self._asking, return_exceptions=True)
+        """Once no request is left."""
+        await self._looking.stop()
 
     async def _in_thread(self, call: Call, made: guard.Guard) -> None:
         body = bytes(call.body)
-        self._begin(call, made, await asyncio.to_thread(made.check_input, call.task, body))
+        checked = await self._looking.check(made, len(body), lambda: made.check_input(call.task, body))
+        self._begin(call, made, checked)
 
     def _begin(self, call: Call, made: guard.Guard, checked: Checked) -> None:
         call.verdicts += checked.verdicts
         if checked.refusal is not None:
             raise checked.refusal
         call.body = checked.body
-        call.guarding = Watching(call, made, watching.begin(checked.question, made, self._asking))
+        call.guarding = Watching(call, made, self._looking, checked.question)
 
     def _guard(self, endpoint: EndpointRoute, guardrails: Guardrails) -> guard.Guard:
         """The same object for as long as neither the endpoint's guardrails nor the endpoint that embeds its topics change."""

@@ -54,7 +54,7 @@ def test_the_judge_is_asked_beside_the_vendor_and_nothing_leaves_before_it_has_s
         assert client.response.status == 0, "the vendor has answered, the judge has not"
         client.leave()
         await until(lambda: out.script("judge").left == 1)
-        assert not out.bench.gateway._guard._asking
+        assert not out.bench.gateway._guard._looking.asking
 
     on(tmp_path, run, live, judge_timeout_s=60.0)
 
