@@ -12,8 +12,9 @@ from headgate.api.language import gateway_wishes
 from headgate.api.serving_endpoints import PREFIX, find
 from headgate.domain import ai_gateway, rate_limits
 from headgate.domain.grants import CAN_MANAGE
+from headgate.wire.endpoint_input import Anything
 
-Sent = Annotated[dict[str, Any] | None, Body()]
+Sent = Annotated[Anything | None, Body()]
 
 
 def routes() -> APIRouter:

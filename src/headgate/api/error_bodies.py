@@ -92,6 +92,8 @@ def _of_invalid(problems: Sequence[Mapping[str, Any]]) -> errors.HeadgateError:
         reason, position = first["ctx"]["error"], first["loc"][-1]
         return errors.BadRequest(f"The request body is not valid JSON: {reason} at character {position}.")
     if tuple(first["loc"]) == ("body",):
+        if first["type"] == "value_error":
+            return errors.InvalidParameterValue(f"Invalid request: {_reason(first)}.")
         return errors.BadRequest(
             "The request needs a body with one JSON object, and the header `Content-Type: application/json`."
         )

@@ -100,6 +100,18 @@ def patch(session: Session, name: str, body: Json) -> None:
     session.print(session.client().send("PATCH", endpoint_path(name, "tags"), body))
 
 
+@register(group, "put-ai-gateway")
+def put_ai_gateway(session: Session, name: str, body: Json) -> None:
+    """Replace an endpoint's limits, guardrails, tables and fallbacks; {} clears them. In force at once."""
+    session.print(session.client().send("PUT", endpoint_path(name, "ai-gateway"), body))
+
+
+@register(group, "put")
+def put(session: Session, name: str, body: Json) -> None:
+    """Replace an endpoint's rate limits (deprecated: use put-ai-gateway): {"rate_limits": [{"calls", "key", "renewal_period"}]}."""
+    session.print(session.client().send("PUT", endpoint_path(name, "rate-limits"), body))
+
+
 @register(group, "export-metrics", aliases=("get-metrics",))
 def export_metrics(session: Session, name: str) -> None:
     """Print an endpoint's metrics in Prometheus' text format."""
@@ -133,7 +145,15 @@ def _states(endpoint: dict[str, Any]) -> tuple[str, str]:
 
 def _serves(endpoint: dict[str, Any]) -> str:
     entities = (endpoint.get("config") or {}).get("served_entities", [])
-    return ", ".join(f"{entity.get('entity_name', '')}/{_version(entity)}" for entity in entities)
+    return ", ".join(_served(entity) for entity in entities)
+
+
+def _served(entity: dict[str, Any]) -> str:
+    """`main.default.churn/3`, or `openai/gpt-4.1` of a vendor."""
+    vendors = entity.get("external_model")
+    if vendors:
+        return f"{vendors.get('provider', '')}/{vendors.get('name', '')}"
+    return f"{entity.get('entity_name', '')}/{_version(entity)}"
 
 
 def _version(entity: dict[str, Any]) -> str:
@@ -174,10 +194,11 @@ def _entity_row(entity: dict[str, Any], route: dict[str, Any]) -> tuple[str, ...
     state = entity.get("state", {})
     message = state.get("deployment_state_message")
     low, high = entity.get("min_provisioned_concurrency"), entity.get("max_provisioned_concurrency")
+    vendors = entity.get("external_model")
     return (
         entity.get("name", ""),
-        entity.get("entity_name", ""),
-        _version(entity),
+        _served(entity) if vendors else entity.get("entity_name", ""),
+        "" if vendors else _version(entity),
         entity.get("workload_size") or (f"{low}-{high}" if high else ""),
         f"{route.get('traffic_percentage', 0)} %",
         ": ".join(part for part in (state.get("deployment", ""), message) if part),

@@ -50,7 +50,23 @@ Version = Annotated[
     BeforeValidator(_version_text),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0}]}),
 ]
-Anything = dict[str, Any]
+
+
+def _storable_within(value: Any) -> Any:
+    if isinstance(value, str):
+        return _storable(value)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _storable_within(key)
+            _storable_within(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _storable_within(inner)
+    return value
+
+
+Anything = Annotated[dict[str, Any], AfterValidator(_storable_within)]
+"""Judged by `domain`; here only that every text in it can be kept."""
 
 
 class _Body(BaseModel):

@@ -58,6 +58,25 @@ def test_a_followed_alias_is_shown_beside_its_version(server: FakeServer, run: R
     assert "main.default.churn/1 (@Champion)" in run("serving-endpoints", "list", "-o", "text").out
 
 
+def test_a_vendors_model_is_shown_with_its_provider(server: FakeServer, run: Run) -> None:
+    found = endpoint("llm")
+    model = {"name": "gpt-4.1", "provider": "openai", "task": "llm/v1/chat", "openai_config": {}}
+    found["config"]["served_entities"] = [{"name": "gpt-4-1", "external_model": model}]
+    server.answer(f"GET {BASE}/llm", found)
+    server.answer(f"GET {BASE}", {"endpoints": [found]})
+    assert "openai/gpt-4.1" in run("serving-endpoints", "get", "llm", "-o", "text").out
+    assert "openai/gpt-4.1" in run("serving-endpoints", "list", "-o", "text").out
+
+
+@pytest.mark.parametrize(("command", "path"), [("put-ai-gateway", "ai-gateway"), ("put", "rate-limits")])
+def test_what_is_asked_of_the_gateway_is_put_as_it_is(server: FakeServer, run: Run, command: str, path: str) -> None:
+    wish = {"rate_limits": [{"calls": 3, "renewal_period": "minute"}]}
+    server.answer(f"PUT {BASE}/llm/{path}", wish)
+    ran = run("serving-endpoints", command, "llm", "--json", json.dumps(wish))
+    [asked] = server.requests(f"PUT {BASE}/llm/{path}")
+    assert json.loads(ran.out) == wish == asked.body
+
+
 def test_a_stopped_endpoint_is_shown_as_stopped(server: FakeServer, run: Run) -> None:
     stopped = endpoint("churn")
     stopped["state"]["suspend"] = "STOPPED"

@@ -51,6 +51,8 @@ def test_an_empty_body_clears_it(api: ApiHouse) -> None:
         ({"rate_limits": [{"calls": 1, "tokens": 1, "renewal_period": "minute"}]}, "exactly one of calls and tokens"),
         ({"inference_table_config": {"enabled": True}}, "catalog_name is needed"),
         ({"fallback_config": {}}, "fallback_config.enabled is needed"),
+        ({"guardrails": {"input": {"invalid_keywords": ["\ud800"]}}}, "half a character"),
+        ({"inference_table_config": {"enabled": False, "schema_name": "a\x00b"}}, "NUL"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_at_creation_and_later(api: ApiHouse, body: Any, message: str) -> None:
