@@ -1,6 +1,6 @@
 """Requests by the routes of language models (`chat/completions` …): what the model's input takes of one, and its answer as OpenAI's clients read it.
 
-Called by `scoring` for such requests only; `invocations` stay as MLflow has them. MLflow is imported when a `Conversation` is made.
+Called by `scoring` for such requests only; `invocations` stay as MLflow has them. Knows nothing of MLflow but the model's metadata.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _ENDS = ("response.completed", "response.failed", "response.incomplete", "respon
 _ROWS = "Send rows to POST /serving-endpoints/{name}/invocations."
 
 
+class Unfit(Exception):
+    """What was asked is nothing for this model, or what it answered nothing for this route: a 400 that says so."""
+
+
 class Conversation:
-    """Of one model. Methods raise MlflowException for what the client, or the model, did wrong."""
+    """Of one model. Methods raise Unfit."""
 
     def __init__(self, metadata: Any) -> None:
-        from mlflow.exceptions import MlflowException
-        from mlflow.protos.databricks_pb2 import BAD_REQUEST
-
-        self._error, self._bad_request = MlflowException, BAD_REQUEST
         schema = metadata.get_input_schema()
         params = getattr(metadata, "get_params_schema", lambda: None)()
         self._inputs: Optional[FrozenSet[str]] = None if schema is None else frozenset(_names(schema.inputs))
@@ -46,17 +46,17 @@ class Conversation:
         """A body as this model takes it by `invocations`."""
         form = _FORMS.get(api)
         if form is None:
-            raise self._refusal(f"The route {api} is unknown to this replica. Deploy the endpoint again.")
+            raise Unfit(f"The route {api} is unknown to this replica. Deploy the endpoint again.")
         meant = _API_OF_TASK.get(self._task)
         if meant is not None and meant != api:
-            raise self._refusal(
+            raise Unfit(
                 f"This endpoint serves {self._task}: send it POST /serving-endpoints/{meant} with '{_FORMS[meant]}'."
             )
         if meant is None and self._inputs is not None and form not in self._inputs:
             takes = ", ".join(sorted(self._inputs)) or "one tensor"
-            raise self._refusal(f"This model is no language model: it takes {takes}, not '{form}'. {_ROWS}")
+            raise Unfit(f"This model is no language model: it takes {takes}, not '{form}'. {_ROWS}")
         if body.get(form) is None:
-            raise self._refusal(f"The request has no '{form}', which POST /serving-endpoints/{api} needs.")
+            raise Unfit(f"The request has no '{form}', which POST /serving-endpoints/{api} needs.")
         data = {name: value for name, value in body.items() if value is not None and self._takes(name)}
         if self._takes("max_tokens") and not self._takes_itself("max_completion_tokens"):
             most = data.pop("max_completion_tokens", body.get("max_completion_tokens"))
@@ -75,7 +75,7 @@ class Conversation:
         raw = _plain(raw)
         made = _MAKERS[api](raw)
         if made is None:
-            raise self._refusal(
+            raise Unfit(
                 f"The model answered {type(raw).__name__}, which is no answer to POST /serving-endpoints/{api}. "
                 "Let it return what OpenAI's API returns there, or ask it at POST /serving-endpoints/{name}/invocations."
             )
@@ -106,7 +106,7 @@ class Conversation:
                     choice = {"index": 0, "delta": piece["delta"], "finish_reason": piece.get("finish_reason")}
                     piece = {**piece, "choices": [choice]}
                 elif not isinstance(piece, dict):
-                    raise self._refusal(f"The model streamed {type(piece).__name__}, which is no part of a chat.")
+                    raise Unfit(f"The model streamed {type(piece).__name__}, which is no part of a chat.")
                 finished = _finishes(piece, finished)
                 yield {**beside, **piece}
             if not finished:
@@ -124,10 +124,6 @@ class Conversation:
 
     def _takes_itself(self, name: str) -> bool:
         return self._inputs is None or name in self._inputs or name in self._params
-
-    def _refusal(self, message: str) -> Exception:
-        refusal: Exception = self._error(message, error_code=self._bad_request)
-        return refusal
 
 
 def _names(columns: Any) -> List[str]:

@@ -14,7 +14,7 @@ import traceback
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 from headgate_worker import proving, redaction
-from headgate_worker.conversing import Conversation
+from headgate_worker.conversing import Conversation, Unfit
 from headgate_worker.decoding import JSON, BodyDecoder, Request, media_type, shortened
 from headgate_worker.encoding import AnswerEncoder, NotEncodable
 from headgate_worker.fast import FastPath, NotSplittable, close
@@ -255,6 +255,8 @@ class Scorer:
                 return self._stream(request, lambda came: talk.pieces(api, came))
             answered = talk.answered(api, self._of_model(request, self._predict))
             return Answer(200, JSON, self._encoder.unwrapped(answered))
+        except Unfit as error:
+            return Answer(400, JSON, error_body("BAD_REQUEST", str(error)))
         except BaseException as error:
             return self._failure(error)
 
