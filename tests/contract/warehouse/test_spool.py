@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,6 +145,42 @@ def test_a_disk_that_is_full_costs_records_by_the_setting_and_corrupts_none(hous
     house.load()
     assert sorted(row["databricks_request_id"] for row in house.usage()) == sorted(told)
     assert house.counted.number(metrics.SPOOL_DAMAGE).value == 0
+
+
+_NO_ROOM = """
+import resource, sys
+from pathlib import Path
+from headgate.clock import SystemClock
+from headgate.warehouse.spool.segments import Inbox
+resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))  # what is there may be written over, but nothing may grow
+inbox = Inbox(Path(sys.argv[1]), SystemClock())
+assert inbox.claim() and inbox.spool_id
+first = inbox.take()
+assert first
+inbox.remove(first)
+"""
+
+
+def test_a_disk_without_any_room_is_emptied_all_the_same(house: House) -> None:
+    house.put(record("r1"))
+    ran = subprocess.run(
+        [sys.executable, "-c", _NO_ROOM, str(house.spool_folder)], capture_output=True, text=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": "src:."},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert sorted(path.name for path in house.spool_folder.iterdir()) == ["counter", "id", "loader.lock"]
+
+
+def test_a_folder_is_made_ready_by_whoever_is_first(house: House) -> None:
+    threads = [threading.Thread(target=segments.prepare, args=(house.spool_folder,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(path.name for path in house.spool_folder.iterdir()) == ["counter", "id", "loader.lock"]
+    inbox = Inbox(house.spool_folder, house.clock)
+    assert inbox.claim()
+    assert len(inbox.spool_id) == 32
 
 
 def test_a_record_that_cannot_be_told_costs_no_other_its_place(house: House) -> None:

@@ -120,9 +120,10 @@ def test_parameters_are_values_and_nothing_else(ask: Asking) -> None:
     evil = Parameter("who", "x' OR 1=1 --")
     assert ask(text, Parameter("code", "200", "INT"), evil, Parameter("nothing")).rows == [["0"]]
     with pytest.raises(StatementError, match="UNBOUND_SQL_PARAMETER"):
-        ask(text)
+        translating.translate(Statement(text), VISIBLE.__contains__)
+    strange = Parameter("code", "200", "INT) FROM x --")
     with pytest.raises(StatementError, match="INVALID_PARAMETER_VALUE"):
-        ask(text, Parameter("code", "200", "INT) FROM x --"), who, Parameter("nothing"))
+        translating.translate(Statement(text, [strange, who, Parameter("nothing")]), VISIBLE.__contains__)
 
 
 REFUSED = (
@@ -241,7 +242,6 @@ def test_a_table_that_is_hidden_is_one_that_is_not_there(ask: Asking) -> None:
 def test_a_result_is_cut_off_at_its_limits(ask: Asking) -> None:
     rows = ask("SELECT * FROM churn_payload", bounds=Bounds(rows=3))
     assert (len(rows.rows), rows.truncated) == (3, True)
-    assert ask("SELECT * FROM churn_payload", bounds=Bounds(rows=10)).truncated is False
     by_size = ask("SELECT repeat('x', 1000) FROM range(1000)", query_result_bytes=10_000)
     assert by_size.truncated
     assert len(by_size.rows) == 9
@@ -306,3 +306,27 @@ def test_values_are_texts_as_the_api_tells_them(ask: Asking) -> None:
     assert found.rows == [
         ["true", "1.50", "2025-01-02", "2025-01-02T03:04:05.000Z", None, "[1,2]", '{"a":1}', '{"x":1,"y":["z"]}', "1000.0", "7", "true"]
     ]  # fmt: skip
+
+
+MUCH = "WITH c0 AS (SELECT 1 AS x), " + ", ".join(
+    f"c{level} AS (SELECT * FROM c{level - 1} a, c{level - 1} b)" for level in range(1, 26)
+)
+BOMBS = {
+    "WITH RECURSIVE t AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM t) SELECT count(*) FROM t": "TIMEOUT",
+    f"{MUCH} SELECT count(*) FROM c25": "",
+    "SELECT lpad('x', 2000000000, 'y')": "",
+    "SELECT collect_list(range) FROM range(1000000000)": "",
+}
+
+
+@pytest.mark.parametrize("text", BOMBS, ids=["recursion", "columns", "one value", "one list"])
+def test_a_bomb_ends_with_its_own_process(ask: Asking, text: str) -> None:
+    with pytest.raises(StatementError) as raised:
+        ask(text, bounds=Bounds(seconds=1), query_memory_bytes=128 * 1024**2)
+    assert BOMBS[text] in raised.value.condition
+    assert raised.value.condition in ("QUERY_EXECUTION_TIMEOUT_EXCEEDED", "OUT_OF_MEMORY")
+
+
+def test_more_rows_than_fit_into_memory_are_cut_off_and_never_gathered(ask: Asking) -> None:
+    found = ask("SELECT range, repeat('x', 100) FROM range(100000000)", query_memory_bytes=64 * 1024**2, query_rows=5)
+    assert (len(found.rows), found.truncated) == (5, True)

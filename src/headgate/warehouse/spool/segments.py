@@ -32,12 +32,21 @@ def in_use(folder: Path) -> bool:
     return False
 
 
+def prepare(folder: Path) -> None:
+    """Makes what the loader will need, as long as there is room for it. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in ((_SPOOL_ID, secrets.token_hex(16)), (_COUNTER, "0" * 20), (_LOADER_LOCK, "")):
+        if not (folder / name).exists():
+            _create(folder / name, content.encode())
+
+
 class OpenSegment:
     """A file that this process appends to. Not thread-safe."""
 
     def __init__(self, folder: Path, *, synced: bool = False) -> None:
         """`synced`: its name survives a power cut. Raises OSError."""
         self.size_bytes = 0
+        prepare(folder)
         self._path, self._file = _locked_new(folder)
         if synced:
             _sync_folder(folder)
@@ -88,7 +97,7 @@ class Inbox:
         """Becomes the one loader of this folder, until `release` or death; False while another process is."""
         if self._lock is not None:
             return True
-        self._folder.mkdir(parents=True, exist_ok=True)
+        prepare(self._folder)
         lock = os.open(self._folder / _LOADER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,12 +105,7 @@ class Inbox:
             os.close(lock)
             return False
         self._lock = lock
-        place = self._folder / _SPOOL_ID
-        if not place.exists():
-            _replace(place, secrets.token_hex(16).encode())
-        self.spool_id = place.read_text()
-        if not (self._folder / _COUNTER).exists():
-            _replace(self._folder / _COUNTER, b"%020d" % 0)
+        self.spool_id = (self._folder / _SPOOL_ID).read_text()
         return True
 
     def release(self) -> None:
@@ -160,7 +164,6 @@ def folder_bytes(folder: Path) -> int:
 
 
 def _locked_new(folder: Path) -> tuple[Path, int]:
-    folder.mkdir(parents=True, exist_ok=True)
     while True:
         path = folder / f"{os.getpid()}-{secrets.token_hex(8)}.open"
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -181,13 +184,18 @@ def _write_all(file: int, pieces: list[bytes]) -> int:
     return total
 
 
-def _replace(path: Path, content: bytes) -> None:
-    fresh = path.with_suffix(".new")
-    with open(fresh, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
+def _create(path: Path, content: bytes) -> None:
+    """Whole or not at all, by whoever is first."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
+    try:
+        with open(draft, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # what is imported here delays every query
 BATCH_ROWS = 1000
 _SPARE_BYTES = 1024**3
 """What the libraries take beside DuckDB's own limit."""
+_INTERRUPTED_S = 1.0
+"""A query that was interrupted may take so long to stop."""
 _LOCKS = (
     "SET enable_external_access=false",
     "SET autoinstall_known_extensions=false",
@@ -115,7 +117,7 @@ def _query(wanted: Statement, tables: _Tables, told: dict[str, Any], bounds: Bou
 
     from headgate.warehouse.sql import translating, values
 
-    # Whoever finds a text that takes the translator for ever is ended by the alarm.
+    # Whoever finds a text that takes the translator for ever is ended by the alarm,
     signal.setitimer(signal.ITIMER_REAL, told["seconds"])
     translated = translating.translate(wanted, tables.known)
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -125,6 +127,8 @@ def _query(wanted: Statement, tables: _Tables, told: dict[str, Any], bounds: Bou
     for alias, name in translated.tables.items():
         connection.register(alias, tables.rows(name))
     lock(connection, told["memory_bytes"])
+    # and so is what DuckDB cannot be interrupted in: planning, and some functions.
+    signal.setitimer(signal.ITIMER_REAL, told["seconds"] + _INTERRUPTED_S)
     check(connection, translated.text, list(translated.tables), taken)
     timer = threading.Timer(told["seconds"], connection.interrupt)
     timer.daemon = True
