@@ -136,7 +136,7 @@ GUARDRAIL_VERDICTS = Metric(
     ("guardrail", "phase", "outcome", "mode"),
 )
 SPOOL_DROPPED = Metric(
-    "headgate_records_dropped_total", "counter", "Requests that were answered without being recorded.", ("reason",)
+    "headgate_records_dropped_total", "counter", "Finished requests that were not recorded.", ("reason",)
 )
 SPOOL_FAILURES = Metric(
     "headgate_spool_failures_total", "counter", "Times finished requests could not be written to disk."
