@@ -68,6 +68,7 @@ ALWAYS = frozenset(
         "extra_params",
         "usage_context",
         "client_request_id",
+        "databricks_options",
         "user",
         "metadata",
         "instruction",

@@ -19,7 +19,7 @@ from headgate.providers.translation import middle
 from headgate.wire import json_members, sse
 from headgate.wire.messages import streaming
 
-_OURS = ("usage_context", "client_request_id")
+_OURS = ("usage_context", "client_request_id", "databricks_options")
 _OF_THE_ACCOUNT = ("container", "user_profile_id", "workspace_id")
 """All callers of an endpoint are one account to Anthropic: these would let one have what is another's."""
 

@@ -9,7 +9,17 @@ import orjson
 
 from headgate.errors import InvalidParameterValue, MalformedRequest
 
-_SAME = ("model", "max_tokens", "temperature", "top_p", "top_k", "usage_context", "client_request_id", "extra_params")
+_SAME = (
+    "model",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "usage_context",
+    "client_request_id",
+    "extra_params",
+    "databricks_options",
+)
 _TRANSLATED = frozenset(
     {
         *_SAME,

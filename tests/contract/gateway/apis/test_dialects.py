@@ -161,3 +161,24 @@ def test_what_an_endpoint_does_not_serve_is_refused_before_a_vendor_is_asked(run
             assert out.heard("first") == 1
 
     run(main())
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "cohere"])
+def test_what_is_said_to_us_is_not_said_to_vendors(provider: str, run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with outside(tmp_path) as out:
+            await out.serve(out.entity("first", provider=provider))
+            ours = {
+                "client_request_id": "mine-7",
+                "usage_context": {"team": "mine-7"},
+                "databricks_options": {"return_trace": True},
+            }
+            for path in ("/serving-endpoints/chat/completions", MESSAGES):
+                response = await out.ask({**TALK, **ours}, path=path)
+                assert response.status == 200, response.body
+                heard = out.script("first").heard[-1]
+                assert not {"client_request_id", "usage_context", "databricks_options"} & set(heard.json)
+                assert b"mine-7" not in heard.body and "mine-7" not in str(heard.headers)
+                assert out.call.asked is not None and out.call.asked.client_request_id == "mine-7"
+
+    run(main())
