@@ -19,6 +19,9 @@ from headgate.gateway.vendors.judging import Failed
 from headgate.telemetry import metrics
 from headgate.telemetry.counting import Metrics
 
+LEAST_S = 0.05
+"""With less time left than this no other vendor is asked."""
+
 
 class CallProvider:
     """Entered last, when `call.entity` is an external model. This one knows no way to vendors; `AskVendors` does."""
@@ -63,7 +66,7 @@ class AskVendors(CallProvider):
         failed: Failed | None = None
         for entity in entities:
             if failed is not None:
-                if self._clock.monotonic_s() >= call.deadline_s:
+                if call.deadline_s - self._clock.monotonic_s() < LEAST_S:
                     break
                 self._counted.number(metrics.FALLBACKS, call.endpoint.name, call.entity.name).add()
             call.entity = entity
