@@ -82,6 +82,17 @@ told = refused(
 )
 assert "INLINE" in told
 
+assert [table.full_name for table in w.tables.list("main", "default")] == [
+    "main.default.churn_payload", "main.default.empty_payload",
+]  # fmt: skip
+table = w.tables.get("main.default.churn_payload")
+assert (table.name, table.data_source_format.value) == ("churn_payload", "DELTA")
+assert w.tables.exists(table.full_name).table_exists
+assert list(bob.tables.list("main", "default")) == []
+refused(NotFound, bob.tables.get, table.full_name)
+refused(NotFound, w.tables.get, "system.serving.endpoint_usage")
+assert not bob.tables.exists(table.full_name).table_exists
+
 running = sql.execute_statement(ENDLESS, warehouse.id, wait_timeout="0s")
 until(w, running.statement_id, StatementState.RUNNING)
 sql.cancel_execution(running.statement_id)

@@ -6,7 +6,9 @@ from tests.wire.access.table.rows import ANYBODY, HIDDEN, OK, Row, Rule, Section
 
 STATEMENTS = "/api/2.0/sql/statements"
 WAREHOUSES = "/api/2.0/sql/warehouses"
+TABLES = "/api/2.1/unity-catalog/tables"
 ONES_OWN = Rule(OK, HIDDEN, HIDDEN, HIDDEN)
+NOBODYS = Rule(HIDDEN, HIDDEN, HIDDEN, HIDDEN)
 ONE, CHUNK, CANCEL = "/{statement_id}", "/{statement_id}/result/chunks/", "/{statement_id}/cancel"
 
 SECTION = Section(
@@ -19,5 +21,8 @@ SECTION = Section(
         Row("POST", STATEMENTS + CANCEL, ONES_OWN, STATEMENTS + CANCEL),
         Row("GET", WAREHOUSES, ANYBODY),
         Row("GET", WAREHOUSES + "/{id}", ANYBODY, WAREHOUSES + "/{warehouse_id}"),
+        Row("GET", TABLES, ANYBODY, TABLES + "?catalog_name=main&schema_name=default"),
+        Row("GET", TABLES + "/{full_name}", NOBODYS, TABLES + "/system.serving.endpoint_usage"),
+        Row("GET", TABLES + "/{full_name}/exists", ANYBODY, TABLES + "/system.serving.endpoint_usage/exists"),
     ),
 )
