@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from headgate.access.principals import Principal
 from headgate.api.dependencies import ApiDependencies
 from headgate.domain import ai_gateway, gateway_route, rate_limits
@@ -31,8 +33,10 @@ def check_legacy(dependencies: ApiDependencies, endpoint: Endpoint, limits: tupl
 def check_config(dependencies: ApiDependencies, caller: Principal, endpoint: Endpoint, config: EndpointConfig) -> None:
     """Whether what is asked for the endpoint suits a config of it, and what that asks itself (`auto_capture_config`)."""
     surroundings = _surroundings(dependencies, endpoint, config)
-    ai_gateway.check(ai_gateway.parse(endpoint.ai_gateway), surroundings)
-    ai_gateway.check(AiGatewayConfig(rate_limits=rate_limits.parse_legacy(list(endpoint.rate_limits))), surroundings)
+    # Not that this server still has what was asked for when it had it.
+    suiting = dataclasses.replace(surroundings, missing={})
+    ai_gateway.check(ai_gateway.parse(endpoint.ai_gateway), suiting)
+    ai_gateway.check(AiGatewayConfig(rate_limits=rate_limits.parse_legacy(list(endpoint.rate_limits))), suiting)
     captured = ai_gateway.captured(config.auto_capture_config)
     if captured is not None:
         ai_gateway.check(AiGatewayConfig(inference_table=captured), surroundings)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
 import pytest
+from tests.fakes import callers
 from tests.fakes.api_house import ENDPOINTS, SEALER, ApiHouse
 from tests.unit.api.language.conftest import KEY, PLAIN, create, external
 
 from headgate.access import external_models
+from headgate.access.secrets import SecretUnavailable
 from headgate.domain.endpoint import ServedEntity
 from headgate.store import routing
 
@@ -186,7 +189,7 @@ def test_what_cannot_be_is_refused_with_a_reason(
 def test_a_private_address_is_fine_where_the_administrator_says_so(api: ApiHouse) -> None:
     dependencies = api.app.state.dependencies
     try:
-        api.app.state.dependencies = __import__("dataclasses").replace(dependencies, allow_private_addresses=True)
+        api.app.state.dependencies = dataclasses.replace(dependencies, allow_private_addresses=True)
         create(api, "inside", external({"openai_api_key": KEY, "openai_api_base": "http://inside.example/v1"}))
     finally:
         api.app.state.dependencies = dependencies
@@ -197,6 +200,34 @@ def test_a_secret_that_is_not_there_is_named_with_its_field(api: ApiHouse) -> No
     status, code, said = api.request("POST", ENDPOINTS, body).error
     assert (status, code) == (404, "RESOURCE_DOES_NOT_EXIST")
     assert said.startswith("served entity gpt-4-1: external_model: openai_api_key refers to {{secrets/llm/none}}")
+
+
+def test_a_secret_takes_read_of_whoever_writes_it_into_a_config_or_takes_the_endpoint_over(api: ApiHouse) -> None:
+    bob = callers.user(api.as_admin, "bob@example.com")
+    body = {"name": "bobs", "config": {"served_entities": [external()]}}
+    refused = api.request("POST", ENDPOINTS, body, token=bob.token)
+    assert refused.status == 404 and "openai_api_key refers to {{secrets/llm/openai}}" in refused.body["message"]
+    create(api, "handed")
+    taken = api.request("PATCH", f"{ENDPOINTS}/handed/creator", {"user_name": bob.name})
+    assert taken.status == 404 and "refers to {{secrets/llm/openai}}" in taken.body["message"]
+    allowed = {"scope": "llm", "principal": bob.name, "permission": "READ"}
+    api.as_admin("POST", "/api/2.0/secrets/acls/put", allowed)
+    assert api.request("POST", ENDPOINTS, body, token=bob.token).status == 200
+    assert api.request("PATCH", f"{ENDPOINTS}/handed/creator", {"user_name": bob.name}).body["creator"] == bob.name
+
+
+def test_a_scope_that_was_made_again_is_another_one(api: ApiHouse) -> None:
+    secret = {"scope": "fleeting", "key": "k", "string_value": "sk-first"}
+    for _ in range(2):
+        api.as_admin("POST", "/api/2.0/secrets/scopes/create", {"scope": "fleeting"})
+        api.as_admin("POST", "/api/2.0/secrets/put", secret)
+        if api.request("GET", f"{ENDPOINTS}/trusting").status == 404:
+            create(api, "trusting", external({"openai_api_key": "{{secrets/fleeting/k}}"}))
+            assert opened(api, "trusting") == {"openai_api_key": "sk-first"}
+            api.as_admin("POST", "/api/2.0/secrets/scopes/delete", {"scope": "fleeting"})
+            secret["string_value"] = "sk-of-somebody-else"
+    with pytest.raises(SecretUnavailable, match="was made anew"):
+        opened(api, "trusting")
 
 
 def test_an_endpoint_stays_of_its_kind(api: ApiHouse) -> None:

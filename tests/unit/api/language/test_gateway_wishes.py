@@ -153,3 +153,13 @@ def test_a_config_must_suit_what_is_asked_of_the_gateway(api: ApiHouse) -> None:
     create(api, "suited", ai_gateway=guarded)
     config = {"served_entities": [external(task="llm/v1/embeddings")]}
     assert "output is not supported for embeddings" in put(api, "suited", config, "config").error[2]
+
+
+def test_a_config_can_be_changed_where_a_judge_is_no_more(api: ApiHouse) -> None:
+    before = api.app.state.dependencies
+    api.app.state.dependencies = dataclasses.replace(before, missing={})
+    try:
+        create(api, "orphaned", ai_gateway={"guardrails": {"input": {"safety": True}}})
+    finally:
+        api.app.state.dependencies = before
+    assert put(api, "orphaned", {"served_entities": [external(name="gpt-5")]}, "config").status == 200
