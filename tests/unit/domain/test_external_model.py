@@ -35,7 +35,10 @@ FINE: list[tuple[str, str, dict[str, Any]]] = [
     ("amazon-bedrock", "amazon_bedrock_config", {**BEDROCK, "aws_access_key_id": REF, "aws_secret_access_key": REF}),
     ("amazon-bedrock", "amazon_bedrock_config", {**BEDROCK, "bedrock_provider": "AI21Labs", "instance_profile_arn": "arn:aws:iam::1:x"}),
     ("google-cloud-vertex-ai", "google_cloud_vertex_ai_config", {"project_id": "p", "region": "europe-west4", "private_key": REF}),
+    ("google-cloud-vertex-ai", "google_cloud_vertex_ai_config", {"project_id": "p", "region": "r", "private_key": REF,
+        "google_cloud_vertex_ai_api_base": "https://vertex.p.googleapis.com", "google_cloud_vertex_ai_token_uri": "https://t/token"}),
     ("ai21labs", "ai21labs_config", {"ai21labs_api_key": REF}),
+    ("ai21labs", "ai21labs_config", {"ai21labs_api_key": REF, "ai21labs_api_base": "https://h/v1"}),
     ("databricks-model-serving", "databricks_model_serving_config", {"databricks_workspace_url": "https://w", "databricks_api_token": REF}),
     ("custom", "custom_provider_config", {**CUSTOM, "bearer_token_auth": {"token": REF}}),
     ("custom", "custom_provider_config", {**CUSTOM, "api_key_auth": {"key": "X-Key", "value": REF}}),
@@ -165,6 +168,14 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("name of a header", external("custom", "custom_provider_config", {**CUSTOM, "api_key_auth": {"key": "Host", "value": REF}})),
     ("name of a header", external("custom", "custom_provider_config", {**CUSTOM, "api_key_auth": {"key": "a b", "value": REF}})),
     ("api_key_auth.value is missing", external("custom", "custom_provider_config", {**CUSTOM, "api_key_auth": {"key": "a"}})),
+    ("not a URL", external("ai21labs", "ai21labs_config", {"ai21labs_api_key": REF, "ai21labs_api_base": "gopher://h"})),
+    ("not a URL", external("google-cloud-vertex-ai", "google_cloud_vertex_ai_config", {"project_id": "p", "region": "r", "private_key": REF, "google_cloud_vertex_ai_token_uri": "t"})),
+    ("more than 255 characters", {**external("openai", "openai_config", {"openai_api_key": REF}), "name": "m" * 256}),
+    ("timeouts must be an object", external("openai", "openai_config", {"openai_api_key": REF}, timeouts=5)),
+    ("timeouts.first_byte_s must be a number", external("openai", "openai_config", {"openai_api_key": REF}, timeouts={"first_byte_s": "5"})),
+    ("timeouts.first_byte_s must be a number", external("openai", "openai_config", {"openai_api_key": REF}, timeouts={"first_byte_s": True})),
+    ("timeouts.total_s must be a number", external("openai", "openai_config", {"openai_api_key": REF}, timeouts={"total_s": 3601})),
+    ("timeouts.total_s must be a number", external("openai", "openai_config", {"openai_api_key": REF}, timeouts={"total_s": float("nan")})),
     ("not a URL", external("custom", "custom_provider_config", {"custom_provider_url": "file:///etc/passwd", "bearer_token_auth": {"token": REF}})),
 ]  # fmt: skip
 
@@ -227,3 +238,16 @@ def test_external_models_stand_alone_and_together():
     external_model.check_same_kind(True, True)
     with pytest.raises(InvalidParameterValue, match="cannot change"):
         external_model.check_same_kind(True, False)
+
+
+def test_timeouts_are_shown_as_far_as_they_were_written_and_may_change_beside_a_kept_key():
+    plain = {"openai_api_key_plaintext": "sk-very-secret"}
+    before = sealed(external("openai", "openai_config", plain))
+    assert (before.first_byte_s, before.total_s) == (None, None)
+    assert "timeouts" not in external_model.shown(before)
+    hasty = external_model.read({**external_model.shown(before), "timeouts": {"first_byte_s": 2}}, before).model
+    assert (hasty.first_byte_s, hasty.total_s, dict(hasty.sealed)) == (2.0, None, dict(before.sealed))
+    assert external_model.shown(hasty)["timeouts"] == {"first_byte_s": 2.0}
+    assert "timeouts" not in external_model.shown(
+        external_model.read({**external_model.shown(hasty), "timeouts": {}}, hasty).model
+    )
