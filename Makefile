@@ -13,7 +13,7 @@ CODE := src tests tools examples bench
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup quickstart serve check fix test test-all bench bench-cold bench-scale docs clean
+.PHONY: help setup quickstart serve check fix test test-all bench bench-cold bench-scale bench-gateway docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -72,6 +72,10 @@ bench-cold: $(VENV)/.usage
 # Memory of 40 endpoints that are awake, and what 1,000 that sleep cost.
 bench-scale: $(VENV)/.usage
 	@$(AS_PIP) $(BIN)/python -m bench.scale $(ARGS)
+
+# Gateways to language models; needs wrk and nginx, node for Portkey. ARGS='--soak 30': memory under half an hour of mixed load.
+bench-gateway: $(VENV)/.usage
+	@$(AS_PIP) $(BIN)/python -m bench.language.compare $(ARGS)
 
 docs: setup
 	$(BIN)/python -m tools.generate_docs

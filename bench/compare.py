@@ -156,6 +156,12 @@ def measure(work: Work, served: list[Served], wanted: argparse.Namespace) -> lis
 
 def machine() -> dict[str, Any]:
     """What the numbers depend on beside the code."""
+    names = ("fastapi", "mlflow", "scikit-learn", "pandas", "numpy", "fastapi", "uvicorn")
+    return {**hardware(), "versions": installed_versions(*names)}
+
+
+def hardware() -> dict[str, Any]:
+    """The machine and its Python."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return {
         "cpu": next(
@@ -166,7 +172,6 @@ def machine() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "at": time.strftime("%Y-%m-%d %H:%M %Z"),
-        "versions": installed_versions("fastapi", "mlflow", "scikit-learn", "pandas", "numpy", "fastapi", "uvicorn"),
     }
 
 

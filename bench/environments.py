@@ -34,6 +34,9 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
     # Does not start with a newer uvloop.
     "mlserver": (*MODEL_REQUIREMENTS, "mlserver==1.7.1", "mlserver-mlflow==1.7.1", "uvloop<0.22"),
     "litserve": (*MODEL_REQUIREMENTS, "litserve==0.2.19"),
+    # Gateways to language models.
+    "litellm": ("litellm[proxy]==1.106.2",),
+    "mlflow-gateway": ("mlflow[gateway]==3.17.2", "uvloop==0.23.0", "httptools==0.9.0"),
     # HTTP clients, and what ours imports.
     "clients": (
         "aiohttp==3.14.5",

@@ -11,6 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -75,8 +76,12 @@ class House:
             "workload_size": "Small",
             "scale_to_zero_enabled": scale_to_zero,
         }
+        return self.create(name, {"name": name, "config": {"served_entities": [entity]}})
+
+    def create(self, name: str, wish: Mapping[str, Any]) -> float:
+        """An endpoint as the API takes it; seconds until READY. Raises RuntimeError when it fails."""
         began = time.monotonic()
-        self._send("POST", "", {"name": name, "config": {"served_entities": [entity]}})
+        self._send("POST", "", wish)
         while time.monotonic() - began < READY_DEADLINE_S:
             state = self._send("GET", f"/{name}")["state"]
             if state["ready"] == "READY":
@@ -98,7 +103,7 @@ class House:
         url = f"{self.host}/serving-endpoints/{endpoint}/invocations"
         return Launch(command=(), url=url, body=body, headers={"authorization": f"Bearer {self.token}"})
 
-    def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         request = urllib.request.Request(
             f"{self.host}/api/2.0/serving-endpoints{path}",
             data=None if body is None else json.dumps(body).encode(),
