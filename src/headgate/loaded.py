@@ -63,7 +63,7 @@ def _load(settings: Settings, counted: Metrics, stop: _Stop) -> None:
             entities=served_entity_history.reader(database),
         )
     )
-    upkeep = Upkeep(tables, _names(settings, where), clock, counted)
+    upkeep = Upkeep(tables, names(settings, where), clock, counted)
     loader.start()
     upkeep.start()
     while not stop.within(LOOK_S):
@@ -74,7 +74,7 @@ def _load(settings: Settings, counted: Metrics, stop: _Stop) -> None:
     counted.flush()
 
 
-def _names(settings: Settings, where: Places) -> Callable[[], Iterable[TableName]]:
+def names(settings: Settings, where: Places) -> Callable[[], Iterable[TableName]]:
     """All tables there are, wherever they lie."""
     if where.local:
         return where.found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -10,10 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.fakes.records import read
 from tests.fakes.s3_server import S3Server, s3_server
 from tests.scenario.conftest import FAST, register
 from tests.scenario.house import TOKEN, House, clean_environment, entity, until
 from tests.scenario.load import SteadyLoad
+
+from headgate.settings import Settings, StorageSettings
+from headgate.warehouse.tables import places
 
 pytestmark = pytest.mark.scenario
 BODY = {"dataframe_split": {"columns": ["a", "b", "c"], "data": [[1.0, 0.0, 0.0]]}}
@@ -26,8 +31,12 @@ def server() -> Iterator[S3Server]:
 
 
 @pytest.fixture(scope="module")
-def remote(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    storage = server.settings("team/headgate")
+def storage(server: S3Server) -> StorageSettings:
+    return server.settings("team/headgate")
+
+
+@pytest.fixture(scope="module")
+def remote(storage: StorageSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     settings = {
         "HEADGATE_STORAGE_URL": storage.url,
         "HEADGATE_STORAGE_ENDPOINT_URL": storage.endpoint_url,
@@ -47,6 +56,22 @@ def test_a_model_is_served_from_there_and_nothing_of_it_is_kept_but_a_copy(remot
     assert remote.predict("remote", BODY).json == {"predictions": ["one"]}
     assert not (remote.data_dir / "models").exists()
     assert len(list((remote.data_dir / "copies" / "models").rglob("MLmodel"))) == 1
+
+
+def test_its_requests_are_in_tables_there(remote: House, storage: StorageSettings) -> None:
+    table = {"enabled": True, "catalog_name": "main", "schema_name": "default"}
+    answer = remote.request("PUT", "/api/2.0/serving-endpoints/remote/ai-gateway", {"inference_table_config": table})
+    assert answer.status == 200, answer
+    where = places.open_places(dataclasses.replace(Settings(), storage=storage))
+    name = places.named("main", "default", "remote_payload")
+
+    def kept() -> list[dict[str, object]]:
+        remote.predict("remote", BODY)  # until all servers know that they are to be kept
+        return read(where, name)
+
+    rows = until(kept, "requests are in the table", pause_s=0.5)
+    assert json.loads(rows[0]["response"]) == {"predictions": ["one"]}
+    assert not (remote.data_dir / "tables").exists()
 
 
 def test_a_restarted_house_without_copies_fetches_again_what_it_serves(remote: House) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from headgate.domain.usage import Usage
 from headgate.wire import sse
 
 MOST_DEPTH = 32
@@ -48,6 +49,25 @@ def response_characters(body: bytes) -> int | None:
         )
     parts = [told[name] for name in ("output", "content") if name in told]
     return sum(map(_characters, parts)) if parts else None
+
+
+def response_usage(body: bytes) -> Usage | None:
+    """What an answer, joined if it was streamed, says of its tokens; for models of our own, whose answers nobody reads on their way."""
+    told = _read(body)
+    said = told.get("usage") if isinstance(told, dict) else None
+    if not isinstance(said, dict):
+        return None
+    typed, spoken = (
+        _number(said, *names) for names in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
+    )
+    if typed is None and spoken is None:
+        return None
+    return Usage(typed or 0, spoken or 0)
+
+
+def _number(said: dict[str, Any], *names: str) -> int | None:
+    found = [said[name] for name in names if type(said.get(name)) is int and said[name] >= 0]
+    return found[0] if found else None
 
 
 def _events(stream: bytes) -> list[Any]:

@@ -11,6 +11,8 @@ import pytest
 from tests.fakes.records import PAYLOAD, House, record
 from tests.fakes.s3_server import S3Server, s3_server
 
+from headgate import loaded
+from headgate.domain.request_record import InferenceTable
 from headgate.settings import Settings
 from headgate.warehouse.sql.running import Queries
 from headgate.warehouse.sql.statement import Statement
@@ -24,9 +26,14 @@ def server() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def house(server: S3Server, tmp_path: Path) -> House:
+def settings(server: S3Server, tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path, storage=server.settings())
+
+
+@pytest.fixture
+def house(settings: Settings, tmp_path: Path) -> House:
     made = House(tmp_path)
-    made.places = places.open_places(Settings(data_dir=tmp_path, storage=server.settings()))
+    made.places = places.open_places(settings)
     return made
 
 
@@ -44,6 +51,14 @@ def test_requests_are_rows_there_and_can_be_asked_for(house: House) -> None:
         queries.run(Statement("SELECT count(*), sum(cost_usd) > 0 FROM system.serving.endpoint_usage"), queries.exists)
     )
     assert found.rows == [["3", "true"]]
+
+
+def test_all_tables_are_found_there_by_who_looks_after_them(house: House, settings: Settings) -> None:
+    odd = InferenceTable("main", "ünder.score", "churn")
+    house.put(record("r1"), record("r2", inference_table=odd))
+    house.load()
+    found = loaded.names(settings, house.places)()
+    assert sorted(found) == sorted([places.ENDPOINT_USAGE, PAYLOAD, places.payload_table(odd)])
 
 
 def test_two_machines_write_the_same_tables(house: House, tmp_path: Path) -> None:

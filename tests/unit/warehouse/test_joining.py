@@ -3,9 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headgate.domain.usage import Usage
 from headgate.warehouse import joining
 
 
@@ -145,6 +147,7 @@ def test_nothing_a_model_may_send_is_too_strange(events: list[Any]) -> None:
     for event in events:
         joining.request_characters(orjson.dumps(event))
         joining.response_characters(orjson.dumps(event))
+        joining.response_usage(orjson.dumps({"usage": event}))
 
 
 def test_deep_nesting_is_no_trouble() -> None:
@@ -162,3 +165,19 @@ def test_characters_are_those_of_texts() -> None:
     assert joining.request_characters(b"[1]") is None
     assert joining.response_characters(b'{"choices":[{"text":"abcd"}]}') == 4
     assert joining.response_characters(b'{"data":[{"embedding":[1.0]}]}') is None
+
+
+@pytest.mark.parametrize(
+    ("body", "used"),
+    [
+        (b'{"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}', Usage(3, 4)),
+        (b'{"usage":{"input_tokens":3,"output_tokens":4}}', Usage(3, 4)),
+        (b'{"usage":{"prompt_tokens":3}}', Usage(3, 0)),
+        (b'{"usage":{"prompt_tokens":"3","completion_tokens":-1}}', None),
+        (b'{"usage":{"input_tokens":true}}', None),
+        (b'{"predictions":[1]}', None),
+        (b"[1]", None),
+    ],
+)
+def test_usage_is_what_an_answer_of_our_own_models_says(body: bytes, used: Usage | None) -> None:
+    assert joining.response_usage(body) == used

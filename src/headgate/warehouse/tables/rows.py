@@ -125,10 +125,11 @@ def _legacy_row(record: RequestRecord) -> dict[str, Any]:
 
 def _usage_row(record: RequestRecord, origin: Origin, prices: PriceTable) -> dict[str, Any]:
     at = _time(record.at_ms)
+    answer = (_whole_response(record) or b"") if record.task is not None and record.status < 400 else b""
     typed = record.input_characters, record.output_characters
     if record.task is not None and None in typed:
-        typed = _counted(record)
-    usage, estimated = _used(record, typed)
+        typed = _counted(record, answer)
+    usage, estimated = _used(record, typed, answer)
     cost, source = _cost(record, usage, prices, at.date().isoformat())
     return {
         "account_id": origin.account_id,
@@ -184,21 +185,23 @@ def _entity_row(record: ServedEntityRecord, origin: Origin) -> dict[str, Any]:
     }
 
 
-def _counted(record: RequestRecord) -> tuple[int | None, int | None]:
+def _counted(record: RequestRecord, answer: bytes) -> tuple[int | None, int | None]:
     typed, said = record.input_characters, record.output_characters
     if typed is None and record.request is not None:
         typed = joining.request_characters(record.request)
-    if said is None and record.response is not None and record.status < 400:
-        said = joining.response_characters(_whole_response(record) or b"")
+    if said is None and answer:
+        said = joining.response_characters(answer)
     return typed, said
 
 
-def _used(record: RequestRecord, typed: tuple[int | None, int | None]) -> tuple[Usage | None, bool]:
-    """What the vendor says, else what the API documents as an estimate; nothing for what never reached a model."""
+def _used(record: RequestRecord, typed: tuple[int | None, int | None], answer: bytes) -> tuple[Usage | None, bool]:
+    """What the model says, else what the API documents as an estimate; nothing for what never reached a model."""
     if record.usage is not None:
         return record.usage, False
     if record.task is None or record.status >= 400 or typed[0] is None:
         return None, False
+    if record.provider is None and (said := joining.response_usage(answer)) is not None:
+        return said, False
     return Usage(estimated_tokens(typed[0]), estimated_tokens(typed[1]) if typed[1] else 0), True
 
 
