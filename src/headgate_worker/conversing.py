@@ -5,8 +5,11 @@ Called by `scoring` for such requests only; `invocations` stay as MLflow has the
 
 from __future__ import annotations
 
+import base64
+import sys
 import time
 import uuid
+from array import array
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional
 
 CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES = "chat/completions", "completions", "embeddings", "responses"
@@ -20,7 +23,7 @@ _API_OF_TASK = {
     "llm/v1/embeddings": EMBEDDINGS,
 }
 """By what a model says of itself."""
-_OF_THE_ROUTE = frozenset({"model", "stream_options"})
+_OF_THE_ROUTE = frozenset({"model", "stream_options", "encoding_format"})
 """Names the endpoint, or says how to send the answer."""
 _ENDS = ("response.completed", "response.failed", "response.incomplete", "responses.completed", "error")
 _ROWS = "Send rows to POST /serving-endpoints/{name}/invocations."
@@ -70,8 +73,8 @@ class Conversation:
             data["input"] = [{"role": "user", "content": data["input"]}]
         return data
 
-    def answered(self, api: str, raw: Any) -> Any:
-        """What the model answered, with what clients of that route need beside it."""
+    def answered(self, api: str, raw: Any, body: Dict[str, Any]) -> Any:
+        """What the model answered to this body, with what clients of that route need beside it."""
         raw = _plain(raw)
         made = _MAKERS[api](raw)
         if made is None:
@@ -79,6 +82,8 @@ class Conversation:
                 f"The model answered {type(raw).__name__}, which is no answer to POST /serving-endpoints/{api}. "
                 "Let it return what OpenAI's API returns there, or ask it at POST /serving-endpoints/{name}/invocations."
             )
+        if api == EMBEDDINGS and body.get("encoding_format") == "base64":
+            made["data"] = [_packed(each) for each in made["data"]]
         return made
 
     def pieces(self, api: str, came: Iterator[Any]) -> Iterator[Any]:
@@ -186,6 +191,17 @@ def _embeddings(raw: Any) -> Optional[Dict[str, Any]]:
         return None
     data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]
     return {"object": "list", "data": data, "model": "", "usage": {"prompt_tokens": 0, "total_tokens": 0}}
+
+
+def _packed(said: Any) -> Any:
+    """A vector as OpenAI packs it: 32-bit floats, little endian. What is none stays what it is."""
+    try:
+        vector = array("f", said["embedding"])
+    except (TypeError, KeyError):
+        return said
+    if sys.byteorder == "big":
+        vector.byteswap()
+    return {**said, "embedding": base64.b64encode(vector).decode()}
 
 
 def _response(raw: Any) -> Optional[Dict[str, Any]]:

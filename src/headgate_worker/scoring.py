@@ -250,10 +250,11 @@ class Scorer:
         """The answer to a request by the route `api` of language models, whatever happens; only `Cancelled` gets out."""
         talk = self._conversation
         try:
-            request = self._decoder.unified(talk.asked(api, self._decoder.parsed(body)))
+            said = self._decoder.parsed(body)
+            request = self._decoder.unified(talk.asked(api, said))
             if request.wants_stream:
                 return self._stream(request, lambda came: talk.pieces(api, came))
-            answered = talk.answered(api, self._of_model(request, self._predict))
+            answered = talk.answered(api, self._of_model(request, self._predict), said)
             return Answer(200, JSON, self._encoder.unwrapped(answered))
         except Unfit as error:
             return Answer(400, JSON, error_body("BAD_REQUEST", str(error)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -83,17 +85,17 @@ def test_what_a_model_does_not_do_is_refused_with_where_to_go(
 
 def test_a_completion_gets_what_clients_need_and_keeps_what_it_has() -> None:
     said = {"id": "mine", "choices": [{"index": 0, "message": HELLO[0]}], "custom_outputs": {"a": 1}}
-    made = talk().answered(CHAT, said)
+    made = talk().answered(CHAT, said, {})
     assert said.items() <= made.items() and made["object"] == "chat.completion" and made["created"]
 
 
 def test_an_agents_messages_stand_beside_the_completion_made_of_the_last() -> None:
     messages = [{"role": "tool", "content": "21"}, {"role": "assistant", "content": "Warm.", "id": "1"}]
-    made = talk().answered(CHAT, {"messages": messages, "usage": {"total_tokens": 3}})
+    made = talk().answered(CHAT, {"messages": messages, "usage": {"total_tokens": 3}}, {})
     assert (made["messages"], made["usage"]) == (messages, {"total_tokens": 3})
     assert made["choices"] == [{"index": 0, "message": messages[1], "finish_reason": "stop"}]
     called = {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}
-    assert talk().answered(CHAT, {"messages": [called]})["choices"][0]["finish_reason"] == "tool_calls"
+    assert talk().answered(CHAT, {"messages": [called]}, {})["choices"][0]["finish_reason"] == "tool_calls"
 
 
 class Answer:
@@ -115,7 +117,7 @@ class Answer:
     ],
 )  # fmt: skip
 def test_other_shapes_that_mean_an_answer_become_one(api: str, raw: Any, part: dict[str, Any]) -> None:
-    assert part.items() <= talk().answered(api, raw).items()
+    assert part.items() <= talk().answered(api, raw, {}).items()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +126,15 @@ def test_other_shapes_that_mean_an_answer_become_one(api: str, raw: Any, part: d
 )  # fmt: skip
 def test_what_is_no_answer_is_refused(api: str, raw: Any) -> None:
     with pytest.raises(Unfit, match="which is no answer to POST"):
-        talk().answered(api, raw)
+        talk().answered(api, raw, {})
+
+
+def test_vectors_are_packed_for_who_asks_for_base64() -> None:
+    raw = {"data": [{"index": 0, "embedding": [0.5, -2]}, {"index": 1, "embedding": "mine"}, "odd", {}]}
+    made = talk().answered(EMBEDDINGS, raw, {"encoding_format": "base64"})["data"]
+    assert struct.unpack("<2f", base64.b64decode(made[0]["embedding"])) == (0.5, -2.0)
+    assert made[1:] == raw["data"][1:]
+    assert talk().answered(EMBEDDINGS, raw, {"encoding_format": "float"})["data"] == raw["data"]
 
 
 class Closing:
