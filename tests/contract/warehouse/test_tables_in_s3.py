@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from tests.fakes.s3_server import S3Server, s3_server
 from headgate import loaded
 from headgate.domain.request_record import InferenceTable
 from headgate.settings import Settings
-from headgate.warehouse.sql.running import Queries
+from headgate.warehouse.sql.running import Queries, Visible
 from headgate.warehouse.sql.statement import Statement
 from headgate.warehouse.tables import delta, places
 
@@ -47,10 +49,11 @@ def test_requests_are_rows_there_and_can_be_asked_for(house: House) -> None:
     tables.vacuum(PAYLOAD)
     assert house.places.root.endswith("/pre/fix/tables")
     queries = Queries(house.places, house.settings)
-    found = asyncio.run(
-        queries.run(Statement("SELECT count(*), sum(cost_usd) > 0 FROM system.serving.endpoint_usage"), queries.exists)
-    )
-    assert found.rows == [["3", "true"]]
+    visible = Visible({places.ENDPOINT_USAGE: "endpoint_usage"}.get, lambda: [places.ENDPOINT_USAGE])
+    asked = Statement("SELECT count(*), sum(cost_usd) > 0 FROM system.serving.endpoint_usage")
+    rows = io.BytesIO()
+    asyncio.run(queries.run(asked, visible, lambda _: rows))
+    assert json.loads(rows.getvalue()) == [["3", "true"]]
 
 
 def test_all_tables_are_found_there_by_who_looks_after_them(house: House, settings: Settings) -> None:
