@@ -69,7 +69,7 @@ class AskVendors(CallProvider):
                 if call.deadline_s - self._clock.monotonic_s() < LEAST_S:
                     break
                 self._counted.number(metrics.FALLBACKS, call.endpoint.name, call.entity.name).add()
-            call.entity = entity
+            tried, call.entity = call.entity, entity
             try:
                 return await self._ask(call, entity)
             except Failed as error:
@@ -81,6 +81,7 @@ class AskVendors(CallProvider):
                     raise
                 # Not the client's fault: the one it was meant for could have done it.
                 judging.note_unable(call, entity, error)
+                call.entity = tried
         assert failed is not None, "there is at least one to ask"
         failed.error.headers.setdefault("served-model-name", call.entity.name)
         raise failed.error

@@ -142,14 +142,20 @@ class VendorAttempts:
         except UpstreamFailed as error:
             raise judging.unreached(error) from None
         except BadAnswer as error:
-            raise judging.garbage(error, speech.target) from None
+            raise judging.garbage(error.message, speech.target) from None
         call.usage = answer.usage
-        self._succeeded(trying)
-        self._note(trying, None)
         body, guarding = answer.body, call.guarding
         if guarding is not None and guarding.checks_output:
-            body = await guarding.whole(body)
-        body = speech.whole(body)
+            try:
+                body = await guarding.whole(body)
+            except HeadgateError:
+                self._answered(trying)
+                raise
+        try:
+            body = speech.whole(body)
+        except judging.ODD:
+            raise judging.garbage(judging.NO_COMPLETION, speech.target) from None
+        self._answered(trying)
         call.first_byte_s = self._clock.monotonic_s()
         return Reply(200, _head(trying.entity, JSON, call), Whole(body), len(body))
 
@@ -185,15 +191,17 @@ class VendorAttempts:
         if ending.failed is not None:
             self._failed(trying, ending.failed)
             return
-        if not ending.left:
-            self._succeeded(trying)
-        self._note(trying, None)
+        if ending.left:
+            self._note(trying, None)
+        else:
+            self._answered(trying)
 
-    def _succeeded(self, trying: Try) -> None:
+    def _answered(self, trying: Try) -> None:
         was = trying.vendor.breaker.state
         trying.vendor.breaker.succeeded()
         if was is not State.CLOSED:
             self._fleet.show(trying.vendor)
+        self._note(trying, None)
 
     def _failed(self, trying: Try, failed: Failed) -> None:
         vendor, now_s = trying.vendor, self._clock.monotonic_s()

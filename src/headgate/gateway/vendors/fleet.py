@@ -28,7 +28,8 @@ class Fleet:
         self._left: dict[str, tuple[Vendor, float]] = {}
 
     def all(self) -> Iterable[Vendor]:
-        """Every one of the current table."""
+        """Every one of the current table. Asked every few seconds, so what has left it long ago is let go here."""
+        self._let_go()
         return self._vendors.values()
 
     def of(self, entity: EntityRoute) -> Vendor:
@@ -51,7 +52,7 @@ class Fleet:
     def update(self, table: RoutingTable) -> bool:
         """Follows the table. Whether there are new ones, whose keys are to be opened."""
         now_s = self._clock.monotonic_s()
-        self._left = {key: kept for key, kept in self._left.items() if kept[1] > now_s - KEPT_S}
+        self._let_go()
         names: dict[str, set[tuple[str, str]]] = {}
         new = False
         for endpoint in table.endpoints.values():
@@ -74,6 +75,10 @@ class Fleet:
         """Sets the metric of its breaker."""
         for name in vendor.names:
             self._counted.number(metrics.BREAKER_STATE, *name).set(int(vendor.breaker.state))
+
+    def _let_go(self) -> None:
+        before_s = self._clock.monotonic_s() - KEPT_S
+        self._left = {key: kept for key, kept in self._left.items() if kept[1] > before_s}
 
     def _made(self, entity: EntityRoute) -> Vendor:
         model: ExternalModel | None = entity.external

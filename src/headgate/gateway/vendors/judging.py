@@ -11,7 +11,7 @@ from headgate.domain.routing import EntityRoute
 from headgate.gateway.call import Call
 from headgate.gateway.vendors.vendor import Opened
 from headgate.providers import failures
-from headgate.providers.port import BadAnswer, Credential, Target, VendorFailure
+from headgate.providers.port import Credential, Target, VendorFailure
 from headgate.upstream import port as upstream
 from headgate.upstream.port import UpstreamFailed
 
@@ -24,6 +24,9 @@ NO_TOKEN = "no_token"
 GIVEN_UP = "given_up"
 """Outcomes of attempts, for the metric; beside them the kinds of UpstreamFailed."""
 
+ODD = (KeyError, IndexError, TypeError, AttributeError, ValueError)
+"""What a client's dialect raises for JSON of a vendor's that is not the middle language, although the vendor's dialect is said to be that."""
+NO_COMPLETION = "The provider answered with something that is no completion."
 _STATUS = {upstream.TIMEOUT: 504, upstream.FORBIDDEN: 400}
 _SHORTEST_SECRET = 6
 
@@ -41,6 +44,10 @@ class Failed(Exception):
         self.outcome = outcome
         self.error = error or failures.error(failure)
         """As the client is told."""
+
+    def again(self) -> Failed:
+        """The same for another request."""
+        return Failed(self.failure, self.status, self.outcome)
 
     @property
     def counts(self) -> bool:
@@ -64,9 +71,9 @@ def unreached(error: UpstreamFailed) -> Failed:
     return Failed(failure, 0, error.kind)
 
 
-def garbage(error: BadAnswer, target: Target) -> Failed:
+def garbage(message: str, target: Target) -> Failed:
     """What came is no answer."""
-    failure = failures.without_secrets(VendorFailure(503, error.message, None, True), target)
+    failure = failures.without_secrets(VendorFailure(503, message, None, True), target)
     return Failed(failure, 502, upstream.GARBAGE)
 
 

@@ -152,8 +152,17 @@ class VendorStream:
             if guarded.refused:
                 return self._refused(passed)
             events = [passed] if passed else []
-        pieces = parts.writer.feed(events) if events else events
+        pieces = self._said(events)
+        if pieces is None:
+            return await self._failed([], judging.garbage(judging.NO_COMPLETION, parts.target))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _said(self, events: list[bytes]) -> list[bytes] | None:
+        """As the client reads it; None for what its dialect has no way to say."""
+        try:
+            return self._parts.writer.feed(events) if events else events
+        except judging.ODD:
+            return None
 
     async def _rest(self) -> bytes:
         """The vendor is done: what guardrails held back, and the end."""
@@ -163,7 +172,7 @@ class VendorStream:
             passed = await parts.guarded.end()
             if parts.guarded.refused:
                 return self._refused(passed)
-            last = b"".join(parts.writer.feed([passed])) if passed else b""
+            last = b"".join(self._said([passed]) or ()) if passed else b""
         if not self._over:
             self._over = True
             if not parts.response.complete:
@@ -182,7 +191,10 @@ class VendorStream:
             call.failure, call.error_code = refusal.http_status, refusal.error_code
         self._over = True
         self._tell(Ending(left=True))
-        return b"".join(parts.writer.feed([passed])) if passed else b""
+        pieces = self._said([passed] if passed else [])
+        if pieces is None:
+            pieces = [] if refusal is None else [parts.writer.failed(refusal)]
+        return b"".join(pieces)
 
     async def _failed(self, events: list[bytes], failed: Failed) -> bytes:
         """The last chunk of a stream that broke: what came until then, as far as it may leave, and what went wrong."""
@@ -199,7 +211,7 @@ class VendorStream:
         call.failure = failed.error.http_status
         call.error_code = failed.error.error_code
         call.complete = False
-        pieces = parts.writer.feed(events) if events else []
+        pieces = self._said(events) or []
         self._tell(Ending(failed))
         return b"".join([*pieces, parts.writer.failed(failed.error)])
 

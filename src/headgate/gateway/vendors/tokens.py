@@ -83,7 +83,10 @@ class Source:
 
     async def fetched(self) -> Credential:
         """A new one. Raises Failed."""
-        return await asyncio.shield(self._begun())
+        try:
+            return await asyncio.shield(self._begun())
+        except Failed as failed:
+            raise failed.again() from None
 
     def drop(self, credential: Credential) -> None:
         """The vendor refused it."""
@@ -109,7 +112,7 @@ class Source:
         except UpstreamFailed as error:
             raise judging.unreached(error) from None
         except BadAnswer as error:
-            raise judging.garbage(error, target) from None
+            raise judging.garbage(error.message, target) from None
         except HeadgateError as error:
             raise judging.keyless(error, judging.NO_TOKEN) from None
         # Of one that lives for minutes half its life is the margin.

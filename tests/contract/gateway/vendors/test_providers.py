@@ -180,3 +180,38 @@ def test_a_new_config_takes_over_while_old_requests_go_on(run: Run, tmp_path: Pa
             assert is_done(await client.done())
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b'{"choices":[]}', b'{"choices":[{"message":{"content":5}}],"usage":{"prompt_tokens":"x"}}']
+)
+def test_json_that_is_no_completion_is_no_answer_for_who_needs_it_translated(
+    run: Run, tmp_path: Path, body: bytes
+) -> None:
+    async def main() -> None:
+        async with outside(tmp_path) as out:
+            out.act("odd", body=body)
+            await out.serve(out.entity("odd", 100), out.entity("up", 0, "anthropic"))
+            path = "/serving-endpoints/anthropic/v1/messages"
+            response = await out.ask({**HELLO, "model": "churn", "max_tokens": 10}, path=path)
+            assert response.json()["content"] == [{"type": "text", "text": SAID}]
+            assert out.attempts() == [("odd", 502), ("up", 200)]
+
+    run(main())
+
+
+def test_a_chunk_that_cannot_be_translated_is_the_streams_last(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with outside(tmp_path) as out:
+            said = b'data: {"choices":[{"index":0,"delta":{"content":"Hel"}}]}\n\n'
+            odd = b'data: {"choices":[{"index":0,"delta":{"content":5}}]}\n\n'
+            headers = {"content-type": "text/event-stream"}
+            script = out.act("odd", body=said + odd + said, piece_bytes=len(said), pause_s=0.02, headers=headers)
+            await out.serve(out.entity("odd", 100), out.entity("up", 0))
+            path = "/serving-endpoints/anthropic/v1/messages"
+            response = await out.stream({**HELLO, "model": "churn", "max_tokens": 10}, path=path)
+            assert b'"text":"Hel"' in response.body and b"event: error\n" in response.body
+            assert b"message_stop" not in response.body and response.complete
+            await until(lambda: out.call.status == 503 and not script.busy)
+
+    run(main())
