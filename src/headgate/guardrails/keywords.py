@@ -15,6 +15,7 @@ _JOINED_SCRIPTS = (
 )
 """Scripts that put no space between words: there a keyword is found anywhere."""
 _WORD = re.compile(rf"[^\W_{_JOINED_SCRIPTS}]+")
+_FEW = 64
 _JOINED = re.compile(f"[{_JOINED_SCRIPTS}]")
 
 
@@ -24,6 +25,8 @@ class Keywords:
     def __init__(self, keywords: Sequence[str]) -> None:
         self._by_first_word: dict[str, list[tuple[str, int, str]]] = {}
         self._anywhere: list[tuple[str, str]] = []
+        self._few: list[str] = []
+        """All of them, when there are so few that looking for each is quicker than looking at each word."""
         self.longest = max(map(len, keywords), default=0)
         """Characters of the longest one."""
         for keyword in keywords:
@@ -36,12 +39,17 @@ class Keywords:
             else:
                 self._by_first_word.setdefault(first[0], []).append((folded, first.start(), keyword))
 
+        if len(keywords) <= _FEW:
+            self._few = [folded for folded in map(canonical, keywords) if folded]
+
     def __bool__(self) -> bool:
         return bool(self._by_first_word or self._anywhere)
 
     def found(self, text: str, *, complete: bool = True) -> str | None:
         """The first keyword in it, as configured; None: none. Not `complete`: what touches the end may be the beginning of another word."""
         folded = canonical(text)
+        if self._few and not any(map(folded.__contains__, self._few)):
+            return None
         end_is_open = not complete and bool(text) and not text[-1].isspace()
         for folded_keyword, keyword in self._anywhere:
             if folded_keyword in folded:

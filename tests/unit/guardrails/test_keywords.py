@@ -52,3 +52,12 @@ def test_a_russian_word_is_not_the_english_one_it_looks_like() -> None:
 
 def test_without_keywords_there_is_nothing_to_find() -> None:
     assert not Keywords(["", " \u200b"])
+
+
+@pytest.mark.parametrize(
+    "text", ["the Falcon flies", "a falconer", "project  FALCON!", "fal\u200bcon", "鷹の計画です", "nothing", ""]
+)
+def test_few_keywords_find_what_many_do(text: str) -> None:
+    wanted = ["falcon", "project falcon", "計画", "!falcon"]
+    many = [*wanted, *(f"something else {number}" for number in range(100))]
+    assert Keywords(wanted).found(text) == Keywords(many).found(text)
