@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.scenario.house import TOKEN, until
+from tests.fakes import callers
+from tests.scenario.house import TOKEN
 from tests.scenario.language_house import LanguageHouse, external, language_house
 from tests.wire import clients
 from tests.wire.language.scenes import VENDORS
@@ -24,6 +25,8 @@ class Language:
     """The house, and how clients are run against it."""
 
     there: LanguageHouse
+    stranger: str
+    """Token of a user who may query `talk`, see `tools` and nothing else."""
 
     def walk(self, script: str, python: Path | str, **environ: str) -> dict[str, Any]:
         """What a client's script saw; it took all its steps."""
@@ -33,6 +36,7 @@ class Language:
             "PYTHONPATH": str(WALKS),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "LANGSMITH_TRACING": "false",
+            "STRANGER": self.stranger,
             **environ,
         }
         told = clients.run_client(python, (WALKS / script).read_text(), environment).json()
@@ -47,7 +51,7 @@ def language(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Language]:
             make(there, name)
         for name in VENDORS:
             there.house.settled(name)
-        yield Language(there)
+        yield Language(there, stranger(there))
 
 
 @pytest.fixture(scope="session")
@@ -61,16 +65,20 @@ def make(there: LanguageHouse, name: str) -> None:
     one = VENDORS[name]
     there.vendor.act(name, **one.act)
     served = external(f"{there.vendor.url}/{name}", one.provider, one.task, name=name, **one.config)
-    there.house.api("POST", "", {"name": name, "config": {"served_entities": [served]}})
+    there.house.api("POST", "", {"name": name, "config": {"served_entities": [served]}, "ai_gateway": one.gateway})
+
+
+def stranger(there: LanguageHouse) -> str:
+    made = callers.user(callers.over_http(there.house.url, TOKEN), "stranger@example.com")
+    for name, level in (("talk", "CAN_QUERY"), ("tools", "CAN_VIEW")):
+        endpoint = there.house.api("GET", f"/{name}")["id"]
+        may = {"access_control_list": [{"user_name": made.name, "permission_level": level}]}
+        granted = there.house.request("PATCH", f"/api/2.0/permissions/serving-endpoints/{endpoint}", may)
+        assert granted.status == 200, granted
+    return made.token
 
 
 def seen(told: Mapping[str, Any]) -> Any:
     """What was seen; nothing failed."""
     assert told["failed"] == {}, "\n".join(f"{name}: {why}" for name, why in told["failed"].items())
     return told["seen"]
-
-
-def left(there: LanguageHouse, name: str) -> int:
-    """Requests that went away before the vendor had answered them, once none is being answered."""
-    until(lambda: there.vendor.did(name)["busy"] == 0, "the vendor has nothing to do")
-    return int(there.vendor.did(name)["left"])

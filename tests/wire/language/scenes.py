@@ -26,6 +26,8 @@ class Vendor:
     task: str = CHAT
     act: Mapping[str, Any] = field(default_factory=dict)
     """How it answers, `script.Act` as JSON."""
+    gateway: Mapping[str, Any] = field(default_factory=dict)
+    """The endpoint's `ai_gateway`."""
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -54,6 +56,12 @@ VENDORS: Mapping[str, Vendor] = {
         "anthropic", act={"status": 429, "message": "Slow down.", "headers": {"retry-after": "7"}}
     ),
     "claude-cut": Vendor("anthropic", act={"hang_up_after_pieces": 5}),
+    "rationed": Vendor(gateway={"rate_limits": [{"calls": 0, "key": "user", "renewal_period": "minute"}]}),
+    "guarded": Vendor(gateway={"guardrails": {"input": {"pii": {"behavior": "BLOCK"}}}}),
+    "masked": Vendor(
+        act=says({"text": "Write to ann@example.com for more."}),
+        gateway={"guardrails": {"output": {"pii": {"behavior": "MASK"}}}},
+    ),
     "azure": Vendor(config={"openai_api_type": "azure"}),
     "command": Vendor("cohere"),
     "jamba": Vendor("ai21labs"),

@@ -15,6 +15,10 @@ from tests.wire.language.scenes import EVERY_PROVIDER
 pytestmark = [pytest.mark.wire, pytest.mark.scenario]
 WORDS = ["Hello,", " wide", " world."]
 CALLS = [["call_1", "weather", {"city": "Paris"}], ["call_2", "weather", {"city": "Oslo"}]]
+RATIONED = (
+    "REQUEST_LIMIT_EXCEEDED: User defined rate limit(s) exceeded for 'rationed'. "
+    "Requests-per-minute (RPM) rate limit exceeded for user"
+)
 DOORS = ("/serving-endpoints", "/ai-gateway/mlflow/v1", "/ai-gateway/openai/v1")
 
 
@@ -45,6 +49,20 @@ def test_everything_openai_s_sdk_can_ask_is_answered_in_its_shapes(told: dict[st
     assert "That is not a question." in failures["refused"][2] and "Slow down." in failures["limited"][2]
     assert "sk-" not in failures["key"][2] and "credentials" in failures["key"][2]
     assert got.pop("other_vendors") == {name: [SAID, 20, SAID] for name in EVERY_PROVIDER}
+    governed = got.pop("governed")
+    kind, status, said = governed.pop("blocked")
+    assert (
+        (kind, status) == ("BadRequestError", 400) and "input_guardrail_triggered" in said and "<EMAIL_ADDRESS>" in said
+    )
+    status, said, retry_after = governed.pop("limited")
+    assert status == 429 and RATIONED in str(said) and int(retry_after) > 0
+    masked = "Write to <EMAIL_ADDRESS> for more."
+    assert governed == {
+        "blocked stream": ["BadRequestError", 400],
+        "let through": SAID,
+        "masked": masked,
+        "masked stream": masked,
+    }
     broken = got.pop("a_stream_that_breaks")
     assert broken == ["APIError", "Hello, wide"]
     assert got == {
@@ -63,6 +81,7 @@ def test_everything_openai_s_sdk_can_ask_is_answered_in_its_shapes(told: dict[st
         "completions": [" upon a time", 20, " upon a time"],
         "asynchronous": [[SAID], SAID, "response.created", "response.completed"],
         "raw_headers": {"served-model-name": "talk", "content-type": "application/json"},
+        "a_stranger": [["talk"], SAID, ["PermissionDeniedError", 403], ["NotFoundError", 404]],
         "models": [True, "talk", "model", ["NotFoundError", 404]],
         "a_failure_that_passes_is_tried_again": SAID,
     }

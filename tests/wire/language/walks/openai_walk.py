@@ -203,4 +203,39 @@ def a_stream_that_breaks(base):
     return [refusal(read)[0], "".join(texts)]
 
 
+@step
+def governed(base):
+    """Rate limits and guardrails of ours, as this client meets them."""
+    with_address = [{"role": "user", "content": "I am bob@example.com"}]
+    try:
+        chat(base, "rationed")
+    except openai.RateLimitError as error:
+        limited = [
+            error.status_code,
+            error.body["message"] if error.body else str(error),
+            error.response.headers["retry-after"],
+        ]
+    chunks = list(chat(base, "masked", stream=True))
+    return {
+        "limited": limited,
+        "blocked": refusal(lambda: chat(base, "guarded", messages=with_address)),
+        "blocked stream": refusal(lambda: list(chat(base, "guarded", messages=with_address, stream=True)))[:2],
+        "let through": chat(base, "guarded").choices[0].message.content,
+        "masked": chat(base, "masked").choices[0].message.content,
+        "masked stream": "".join(c.choices[0].delta.content or "" for c in chunks if c.choices),
+    }
+
+
+@step
+def a_stranger(base):
+    client = openai.OpenAI(base_url=base.format(model="talk"), api_key=os.environ["STRANGER"], max_retries=0)
+    ask = client.chat.completions.create
+    return [
+        [one.id for one in client.models.list()],
+        ask(model="talk", messages=HELLO).choices[0].message.content,
+        refusal(lambda: ask(model="tools", messages=HELLO))[:2],
+        refusal(lambda: ask(model="many", messages=HELLO))[:2],
+    ]
+
+
 tell({base: walk(base) for base in json.loads(os.environ["BASES"])} | {"version": openai.__version__})
