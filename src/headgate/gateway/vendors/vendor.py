@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from headgate.gateway.vendors.tokens import Source
 
 _TASKS = (CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES)
-_LONGEST_WAIT_S = 10.0
+_LONGEST_WAIT_S = 5.0
 """For keys that are being opened: a new entity's first requests wait so long."""
 
 
@@ -90,8 +90,8 @@ class Vendor:
         self._known.set()
 
     def ready(self, now_s: float) -> bool:
-        """Whether it is worth asking while others can answer as well."""
-        return self.opened is not None and self.breaker.ready(now_s)
+        """Whether it is worth asking while others can answer as well. Keys that are just being opened will be there in a moment."""
+        return self.problem is None and self.breaker.ready(now_s)
 
     async def keys(self) -> Opened:
         """Its keys, waited for if need be. Raises HeadgateError saying why there are none."""

@@ -64,7 +64,7 @@ class House:
 def test_keys_are_opened_once_and_again_only_for_references_when_a_secret_changes(tmp_path: Path) -> None:
     async def main() -> None:
         house = House(tmp_path)
-        assert not house.fleet.ready(FIRST)
+        assert house.fleet.ready(FIRST), "in a moment"
         for _ in range(3):
             await house.keys.look()
         assert house.store.opened == ["first", "sealed"] and house.fleet.ready(FIRST)
