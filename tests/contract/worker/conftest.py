@@ -86,11 +86,11 @@ class Client:
                 raise EOFError("the worker closed the connection")
             self._frames += self._decoder.feed(data)
 
-    def ask(self, body: Any, content_type: str = "application/json", deadline_ms: int = 60_000) -> int:
-        """Sends a request; its id."""
+    def ask(self, body: Any, content_type: str = "application/json", deadline_ms: int = 60_000, **more: Any) -> int:
+        """Sends a request; its id. More: of its meta."""
         self._last += 1
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        meta = {"content_type": content_type, "request_id": f"r{self._last}", "deadline_ms": deadline_ms}
+        meta = {"content_type": content_type, **more, "request_id": f"r{self._last}", "deadline_ms": deadline_ms}
         self.send(protocol.encode_with_meta(protocol.REQUEST, self._last, json.dumps(meta).encode(), raw))
         return self._last
 
