@@ -16,7 +16,7 @@ from tests.fakes.records import House, record, until
 from headgate.domain.usage import Usage
 from headgate.settings import SettingsError
 from headgate.telemetry import metrics
-from headgate.warehouse.spool import segments
+from headgate.warehouse.spool import segments, writing
 from headgate.warehouse.spool.segments import Inbox
 from headgate.warehouse.spool.writing import NotRecorded, Spool
 
@@ -145,6 +145,23 @@ def test_a_disk_that_is_full_costs_records_by_the_setting_and_corrupts_none(hous
     house.load()
     assert sorted(row["databricks_request_id"] for row in house.usage()) == sorted(told)
     assert house.counted.number(metrics.SPOOL_DAMAGE).value == 0
+
+
+@pytest.mark.parametrize("when_full", ["drop", "refuse"])
+def test_a_disk_that_hangs_holds_nobody_for_ever(house: House, when_full: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "WAIT_S", 0.05)
+    spool = not_started(house, when_full=when_full)  # its thread does nothing, as one that waits for a disk
+    if when_full == "refuse":
+        with pytest.raises(NotRecorded):
+            asyncio.run(spool.written(record("r1")))
+        with pytest.raises(NotRecorded):
+            spool.check()
+    else:
+        assert asyncio.run(spool.written(record("r1"))) is False
+    spool.start()
+    spool.stop()
+    house.load()
+    assert len(house.usage()) == 1  # it came late, and once
 
 
 _NO_ROOM = """

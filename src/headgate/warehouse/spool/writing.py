@@ -34,6 +34,8 @@ BATCH_RECORDS = 500
 BATCH_BYTES = 16 * 1024**2
 TROUBLE_S = 1.0
 """After a failure, requests are refused for so long before it is tried again."""
+WAIT_S = 10.0
+"""Nobody waits longer for a record to be written; then `when_full` decides, and it may be written all the same."""
 LOG_S = 60.0
 _RECORD_BYTES = 2048
 """What a record takes in memory without its bodies, roughly."""
@@ -47,12 +49,32 @@ Told = Callable[[bool], None]
 """Hears whether a record was written, or was dropped. Must not raise."""
 
 
+class _Patient:
+    """Somebody who waits for a record, on an event loop, and not for ever: a disk may hang. Is told once."""
+
+    __slots__ = ("_limit", "_told", "loop")
+
+    def __init__(self, told: Told, overdue: Callable[[], None]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._told: Told | None = told
+        self._limit = self.loop.call_later(WAIT_S, self._give_up, overdue)
+
+    def tell(self, done: bool) -> None:
+        told, self._told = self._told, None
+        if told is not None:
+            self._limit.cancel()
+            told(done)
+
+    def _give_up(self, overdue: Callable[[], None]) -> None:
+        overdue()
+        self.tell(False)
+
+
 @dataclass(slots=True)
 class _Waiting:
     record: RequestRecord
     size_bytes: int
-    told: Told | None
-    loop: asyncio.AbstractEventLoop | None
+    patient: _Patient | None
 
 
 class Spool:
@@ -97,12 +119,18 @@ class Spool:
     def put(self, record: RequestRecord, told: Told | None = None) -> bool:
         """Leaves a record without waiting; False when it was dropped. Never blocks or raises.
 
-        `told` is called once, on this event loop: when the record is as safe as `durability` asks, or was dropped, which may be at once.
+        `told` is called once, on this event loop: when the record is as safe as `durability` asks, was dropped, which may be at once, or
+        the disk has not taken it after `WAIT_S`.
         """
-        waits = told is not None and self._settings.durability != "queued"
-        done = self._enqueue(record, told if waits else None)
-        if told is not None and not (waits and done):
-            told(done)
+        if told is None or self._settings.durability == "queued":
+            done = self._enqueue(record, None)
+            if told is not None:
+                told(done)
+            return done
+        patient = _Patient(told, self._overdue)
+        done = self._enqueue(record, patient)
+        if not done:
+            patient.tell(False)
         return done
 
     async def written(self, record: RequestRecord) -> bool:
@@ -131,7 +159,11 @@ class Spool:
         waiting_bytes = self._put_bytes - self._taken_bytes
         return waiting_bytes > self._settings.queue_bytes or self._queue.qsize() >= self._settings.queue_records
 
-    def _enqueue(self, record: RequestRecord, told: Told | None) -> bool:
+    def _overdue(self) -> None:
+        self._trouble_until_s = self._clock.monotonic_s() + TROUBLE_S
+        self._note_failure(TimeoutError(f"the disk did not take one within {WAIT_S:g} s"))
+
+    def _enqueue(self, record: RequestRecord, patient: _Patient | None) -> bool:
         if self._over:
             self._disk_full.add()
             return False
@@ -143,8 +175,7 @@ class Spool:
             return False
         size_bytes = _RECORD_BYTES + len(record.request or b"") + len(record.response or b"")
         self._put_bytes += size_bytes
-        loop = None if told is None else asyncio.get_running_loop()
-        self._queue.put(_Waiting(record, size_bytes, told, loop))
+        self._queue.put(_Waiting(record, size_bytes, patient))
         return True
 
     def _run(self) -> None:
@@ -154,7 +185,10 @@ class Spool:
             if batch:
                 self._record(batch)
                 self._taken_bytes += sum(item.size_bytes for item in batch)
-            self._look_around(last=not going)
+            try:
+                self._look_around(last=not going)
+            except OSError as error:  # this thread must live
+                self._note_failure(error)
 
     def _next_batch(self) -> tuple[list[_Waiting], bool]:
         """What waits now, or what comes before there is something else to do; and whether more may come."""
@@ -238,10 +272,10 @@ class Spool:
 
 
 def _tell(batch: Iterable[_Waiting], done: bool) -> None:
-    loops: dict[asyncio.AbstractEventLoop, list[Told]] = {}
+    loops: dict[asyncio.AbstractEventLoop, list[_Patient]] = {}
     for item in batch:
-        if item.told is not None and item.loop is not None:
-            loops.setdefault(item.loop, []).append(item.told)
+        if item.patient is not None:
+            loops.setdefault(item.patient.loop, []).append(item.patient)
     for loop, waiting in loops.items():
         try:
             loop.call_soon_threadsafe(_call, waiting, done)
@@ -249,9 +283,9 @@ def _tell(batch: Iterable[_Waiting], done: bool) -> None:
             continue
 
 
-def _call(waiting: list[Told], done: bool) -> None:
-    for told in waiting:
-        told(done)
+def _call(waiting: list[_Patient], done: bool) -> None:
+    for patient in waiting:
+        patient.tell(done)
 
 
 def _refusal() -> NotRecorded:
