@@ -6,10 +6,10 @@ import os
 from collections.abc import Generator
 
 import pytest
-from tests.fakes import pythons
+from tests.fakes import mounts, pythons
 
-OPTIONAL = (pythons.ABSENT,)
-"""Reasons for which a test may be skipped even in CI, by their beginnings: what CI cannot install."""
+OPTIONAL = (pythons.ABSENT, mounts.REFUSED)
+"""Reasons for which a test may be skipped even in CI, by their beginnings: what CI cannot install, or is not let do."""
 
 LONG_S = 600
 """Limit of tests that build environments or start houses; `timeout` in pyproject.toml is that of all others."""

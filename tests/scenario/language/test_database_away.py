@@ -58,6 +58,7 @@ def test_requests_go_on_and_records_and_limits_catch_up(severable: tuple[Languag
         assert load.failures == [] and load.cut == 0 and load.refused == 0, load
         way.open()
         load.more(200)
+    print(load)  # of interest when it was away for long
     assert load.failures == [] and load.cut == 0 and load.refused == 0, load
     # Alone, each server may let in its share once more, at most; what was let in is known to all afterwards.
     assert set(statuses) <= {200, 429} and statuses[200] <= LIMIT + SERVERS * -(-LIMIT // SERVERS), statuses
