@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -53,6 +55,7 @@ def tables() -> dict[TableName, pa.Table]:
     }
     return {
         TableName("main", "default", "p"): rows(columns.PAYLOAD, *payload),
+        TableName("main", "default", "chat_payload"): rows(columns.PAYLOAD, *payload),
         places.ENDPOINT_USAGE: rows(columns.ENDPOINT_USAGE, usage),
         places.SERVED_ENTITIES: columns.SERVED_ENTITIES.empty_table(),
     }
@@ -201,3 +204,16 @@ def test_what_is_not_there_is_refused_by_name(ask: Ask, text: str, said: str) ->
     with pytest.raises(StatementError) as raised:
         ask(text)
     assert said.lower() in raised.value.message.lower()
+
+
+PAGE = Path(__file__).parents[3] / "docs" / "sql.md"
+SHOWN = re.findall(r"^```sql\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("text", SHOWN, ids=lambda text: " ".join(text.split()[:6]))
+def test_what_the_page_shows_can_be_asked(ask: Ask, text: str) -> None:
+    assert isinstance(ask(text), list)
+
+
+def test_the_page_shows_something() -> None:
+    assert len(SHOWN) >= 8
