@@ -77,7 +77,11 @@ class Keeping(Bench):
 
     def records(self) -> list[RequestRecord]:
         """What is on disk now."""
-        return [context.completed(record) for record in self._read_all()]
+        while True:
+            try:
+                return [context.completed(record) for record in self._read_all()]
+            except FileNotFoundError:  # a file was renamed meanwhile
+                continue
 
     def _read_all(self) -> Iterator[RequestRecord]:
         for path in sorted(self.spool_folder.glob("*.*")):
