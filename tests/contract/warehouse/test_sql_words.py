@@ -206,6 +206,16 @@ def test_what_is_not_there_is_refused_by_name(ask: Ask, text: str, said: str) ->
     assert said.lower() in raised.value.message.lower()
 
 
+def test_a_column_without_a_name_is_called_what_was_written(ask: Ask) -> None:
+    text = "SELECT count(*), request:messages[0].content, status_code, max(status_code) AS m, 1 + 1 FROM p GROUP BY ALL"
+    translated = translating.translate(Statement(text), lambda name: name.table == "p")
+    connection = duckdb.connect()
+    connection.register("headgate_0", columns.PAYLOAD.empty_table())
+    found = connection.sql(translated.text).columns
+    assert found == ["count(*)", "request:messages[0].content", "status_code", "m", "1 + 1"]
+    connection.close()
+
+
 PAGE = Path(__file__).parents[3] / "docs" / "sql.md"
 SHOWN = re.findall(r"^```sql\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from tests.wire.sql.conftest import CHURN, STATEMENTS, Server, SqlHouse
 
 from headgate.api.sql import statements as family
+from headgate.cli.main import main
 from headgate.domain.grants import CAN_MANAGE, CAN_QUERY, ENDPOINT, Securable
 from headgate.store.endpoints import Endpoints
 from headgate.store.grants import Grants
@@ -255,3 +257,15 @@ def test_what_a_dead_server_process_was_about_to_do_has_failed(house: SqlHouse) 
     for server in (house.first, house.second):
         status = server.state(statement_id, house.ann.token)["status"]
         assert (status["state"], status["error"]["error_code"]) == ("FAILED", "TEMPORARILY_UNAVAILABLE")
+
+
+def test_the_command_line_asks_and_waits(house: SqlHouse, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--host", house.first.url, "--token", house.ann.token)
+    text = f"SELECT status_code, count(*) AS n FROM {PAYLOAD} WHERE status_code = :code GROUP BY 1"
+    with pytest.raises(SystemExit) as ended:
+        main(["sql", text, "--param", "code:INT=429", *where])
+    assert (ended.value.code or 0, json.loads(capsys.readouterr().out)) == (0, [{"status_code": 429, "n": 5}])
+    with pytest.raises(SystemExit) as ended:
+        main(["sql", "SELECT * FROM main.default.old_payload", *where])
+    assert ended.value.code == 1
+    assert "TABLE_OR_VIEW_NOT_FOUND" in capsys.readouterr().err

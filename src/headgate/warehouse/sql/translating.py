@@ -21,6 +21,8 @@ from headgate.warehouse.tables.places import TableName
 
 MOST_CHARACTERS = 100_000
 MOST_NODES = 20_000
+LONGEST_NAME = 255
+_NAMED = (exp.Alias, exp.Aliases, exp.Column, exp.Dot, exp.Star)
 _TYPE = re.compile(
     r"(?:(?:STRING|BOOLEAN|BYTE|TINYINT|SHORT|SMALLINT|INT|INTEGER|LONG|BIGINT|FLOAT|DOUBLE|DATE|TIMESTAMP|TIMESTAMP_NTZ|BINARY)"
     r"|DECIMAL(?:\(\d{1,2}(?:,\s*\d{1,2})?\))?)",
@@ -38,7 +40,9 @@ class Translated:
 
 def translate(statement: Statement, readable: Callable[[TableName], bool]) -> Translated:
     """`readable`: whether there is such a table and the caller may read it. Raises StatementError."""
-    tree = meanings.adapt(_parsed(statement.text))
+    tree = _parsed(statement.text)
+    _name_columns(tree)
+    tree = meanings.adapt(tree)
     tables: dict[TableName, str] = {}
     for table in list(tree.find_all(exp.Table)):
         _replace_table(table, statement, tables, readable)
@@ -69,6 +73,17 @@ def _parsed(text: str) -> exp.Expression:
     if sum(1 for _ in tree.walk()) > MOST_NODES:
         raise problems.syntax("The statement is too large.")
     return tree
+
+
+def _name_columns(tree: exp.Expression) -> None:
+    """A column without a name has its own text for one, as it was written; what DuckDB is asked in its place looks otherwise."""
+    select: exp.Expression | None = tree
+    while isinstance(select, (exp.SetOperation, exp.Subquery)):
+        select = select.this
+    for found in select.expressions if isinstance(select, exp.Select) else ():
+        if not isinstance(found, _NAMED):
+            text = found.sql(dialect="databricks", normalize_functions="lower")[:LONGEST_NAME]
+            found.replace(exp.alias_(found.copy(), text, quoted=True))
 
 
 def _replace_table(
