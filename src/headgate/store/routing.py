@@ -20,6 +20,7 @@ from headgate.domain.endpoint import EndpointConfig
 from headgate.domain.gateway_route import Wish
 from headgate.domain.replica import ReplicaState
 from headgate.domain.routing import PLAIN, EndpointRoute, EntityRoute, GatewayRoute, ReplicaAddress, RoutingTable
+from headgate.errors import InvalidParameterValue
 from headgate.store import grants, tables
 from headgate.store.database import Database, revision_within
 
@@ -70,11 +71,18 @@ class RoutingReader:
         for endpoint_id, name, stopped, serving, optimized, message, *asked in endpoints:  # attributes of rows are slow
             served = self._served.get((endpoint_id, serving))
             state = "STOPPED" if stopped else "NOT_READY" if served is None else "READY"
-            shown = served.entities if served and not stopped else ()
             gateway = PLAIN
             if served:
-                gateways[endpoint_id] = self._gateway(endpoint_id, [name, serving, *asked], served)
-                gateway = gateways[endpoint_id][1]
+                try:
+                    gateways[endpoint_id] = self._gateway(endpoint_id, [name, serving, *asked], served)
+                    gateway = gateways[endpoint_id][1]
+                except InvalidParameterValue as error:  # it must not serve without its limits, nor stop the others
+                    state, message, served = (
+                        "NOT_READY",
+                        f"What is asked of its gateway makes no sense: {error.message}",
+                        None,
+                    )
+            shown = served.entities if served and not stopped else ()
             entities = tuple([_with_replicas(entity, replicas, problems) for entity in shown])
             queriers, viewers = self._granted.get(endpoint_id, _NOBODY)
             route = EndpointRoute(

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from headgate import errors
 from headgate.domain.endpoint import Endpoint, EndpointConfig, Generation, Outcome, Route, ServedEntity
@@ -14,7 +15,7 @@ from headgate.domain.external_model import ExternalModel
 from headgate.domain.replica import Replica, ReplicaState
 from headgate.domain.request_record import InferenceTable
 from headgate.domain.routing import PLAIN
-from headgate.store import endpoints, leases, routing
+from headgate.store import endpoints, leases, routing, tables
 from headgate.store.activity import Activity, Load
 from headgate.store.database import Database
 from headgate.store.endpoints import Endpoints
@@ -350,3 +351,18 @@ def test_endpoints_that_ask_for_nothing_share_one_object(database: Database) -> 
     Endpoints(database).create(made)
     assert Endpoints(database).activate(made.id, 1, {})
     assert routing.read(database).endpoints["churn"].gateway is PLAIN
+
+
+def test_an_endpoint_whose_wishes_make_no_sense_serves_nothing_and_stops_no_other(database: Database) -> None:
+    store = Endpoints(database)
+    served(store, external(), ai_gateway={"rate_limits": [{"calls": 1, "renewal_period": "minute"}]})
+    other = dataclasses.replace(endpoint("other"), wanted=Generation(1, config(), Outcome.PENDING, 5))
+    store.create(other)
+    assert store.activate(other.id, 1, {})
+    broken = sa.update(tables.endpoints).where(tables.endpoints.c.name == "churn").values(ai_gateway={"rate_limits": 1})
+    with database.write("routing") as connection:
+        connection.execute(broken)
+    found = routing.read(database).endpoints
+    assert (found["churn"].state, found["churn"].entities) == ("NOT_READY", ())
+    assert "ai_gateway.rate_limits must be a list" in found["churn"].message
+    assert found["other"].state == "READY"
