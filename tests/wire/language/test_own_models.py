@@ -45,6 +45,12 @@ def test_own_chat_models_and_agents_answer_where_language_models_do(language: La
         "chat_model": [TEXT, "chat.completion", WORDS, TEXT],
         "agent": [TEXT, WORDS, "response.completed"],
         "older_agent": [TEXT, WORDS],
+        "agents_and_chat_models_by_other_dialects": [
+            [TEXT, TEXT, "stop"],
+            [WORDS, "stop"],
+            *[[TEXT, "end_turn", WORDS, TEXT, TEXT]] * 2,
+        ],
+        "packed_embeddings": [[[0.5, -0.25], [0.5, -0.25]]] * 2,
         "embeddings": [[0.5, -0.25], [0.5, -0.25]],
         "by_the_sdk": TEXT,
         "refusals": {"wrong input": ["BadRequestError", 400], "unknown": ["NotFoundError", 404]},

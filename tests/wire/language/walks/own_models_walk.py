@@ -1,5 +1,9 @@
 """Chat models and agents that are custom models, through the OpenAI and Databricks clients."""
 
+import base64
+import struct
+
+import anthropic
 import openai
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.serving import ChatMessage, ChatMessageRole
@@ -46,6 +50,42 @@ def older_agent():
     answer = mine.predict(endpoint="our-older-agent", inputs={"messages": HELLO})
     chunks = list(mine.predict_stream(endpoint="our-older-agent", inputs={"messages": HELLO}))
     return [answer["messages"][0]["content"], [chunk["delta"]["content"] for chunk in chunks]]
+
+
+@step
+def agents_and_chat_models_by_other_dialects():
+    """A completion beside an agent's messages; Anthropic's and the Responses API before models that know neither."""
+    create = client().chat.completions.create
+    whole = create(model="our-older-agent", messages=HELLO)
+    streamed = list(create(model="our-older-agent", messages=HELLO, stream=True))
+    messages = anthropic.Anthropic(
+        base_url=HOST + "/serving-endpoints/anthropic", api_key=TOKEN, max_retries=0
+    ).messages
+    seen = [
+        [whole.choices[0].message.content, whole.messages[0]["content"], whole.choices[0].finish_reason],
+        [texts(streamed), streamed[-1].choices[0].finish_reason],
+    ]
+    for model in ("our-chat", "our-older-agent"):
+        said = messages.create(model=model, max_tokens=20, messages=HELLO)
+        with messages.stream(model=model, max_tokens=20, messages=HELLO) as stream:
+            pieces = list(stream.text_stream)
+        with client().responses.stream(model=model, input="Hello?") as stream:
+            stream.until_done()
+            final = stream.get_final_response().output_text
+        response = client().responses.create(model=model, input="Hello?")
+        seen.append([said.content[0].text, said.stop_reason, pieces, response.output_text, final])
+    return seen
+
+
+@step
+def packed_embeddings():
+    """As the SDK asks unasked, and as somebody asks who unpacks them himself."""
+    create = client().embeddings.with_raw_response.create
+    packed = create(model="our-embeddings", input=["a", "b"], encoding_format="base64").http_response.json()
+    return [
+        [one.embedding for one in client().embeddings.create(model="our-embeddings", input=["a", "b"]).data],
+        [list(struct.unpack("<2f", base64.b64decode(one["embedding"]))) for one in packed["data"]],
+    ]
 
 
 @step
