@@ -125,11 +125,14 @@ def test_metrics_are_for_administrators(tmp_path: Path, run: Run) -> None:
     run(live())
 
 
-def test_everything_else_is_the_apis(tmp_path: Path, run: Run) -> None:
+def test_what_is_not_the_gateways_is_the_apis(tmp_path: Path, run: Run) -> None:
     async def live() -> None:
         async with served(tmp_path) as server:
             wire = await server.connect()
             assert (await wire.ask(b"GET /api/2.0/x HTTP/1.1\r\nhost: x\r\n\r\n"))[2] == b"/api/2.0/x"
+            for path in (b"/ai-gateway/openai/v1/models", b"/serving-endpoints/models"):
+                status, _, body = await wire.ask(b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % path)
+                assert (status, json.loads(body)["error_code"]) == (401, "UNAUTHENTICATED")
             wire.close()
         assert server.api.life == ["startup", "shutdown"]
 
