@@ -73,7 +73,7 @@ class AI21:
             used = usage.usage_of(said.get("usage"))
             head = middle.Head(str(said["id"]), target.model, int(self._now_s()))
             choices = [_choice(choice) for choice in said["choices"]]
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             raise BadAnswer(f"{VENDOR} answered something other than a completion.") from error
         return Answer(head.complete_all(choices, used), used)
 
@@ -171,7 +171,7 @@ class Reader(middle.Stream):
                 out += self._done() if event.data == b"[DONE]" else self._chunk(orjson.loads(event.data))
                 if self.complete or self.failure is not None:
                     break
-        except (sse.NotEvents, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        except (sse.NotEvents, orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError, ValueError):
             out += self._failed(503, "something came that is not a chunk of a completion")
         return out
 

@@ -36,7 +36,7 @@ def completion(said: Mapping[str, Any], created_s: int) -> Answer:
         calls = [middle.tool_call(b["id"], b["name"], b["input"]) for b in content if b["type"] == "tool_use"]
         used = usage(said["usage"])
         head = middle.Head(str(said["id"]), str(said["model"]), created_s)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise BadAnswer(f"{VENDOR} answered a message that cannot be read.") from error
     choice = {
         "message": middle.message(items, calls),
@@ -104,7 +104,7 @@ class Reader(middle.Stream):
                 out += handle(said) if handle is not None else []
                 if self.complete or self.failure is not None:
                     break
-        except (sse.NotEvents, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        except (sse.NotEvents, orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError, ValueError):
             out += self._failed(503, "something came that is not an event of a message")
         return out
 

@@ -14,7 +14,7 @@ from headgate.domain.usage import Usage
 from headgate.errors import InvalidParameterValue
 from headgate.providers import failures
 from headgate.providers.anthropic import answering, vendor
-from headgate.providers.port import Answer, Outgoing, Request, Target, VendorFailure
+from headgate.providers.port import Answer, BadAnswer, Outgoing, Request, Target, VendorFailure
 from headgate.providers.translation import middle
 from headgate.wire import json_members, sse
 from headgate.wire.messages import streaming
@@ -44,7 +44,10 @@ def answer(body: bytes) -> Answer:
     """The vendor's bytes as they are, and what was used. Raises BadAnswer."""
     said = middle.answered(answering.VENDOR, body)
     used = said.get("usage")
-    return Answer(body, answering.usage(used) if isinstance(used, Mapping) else None)
+    try:
+        return Answer(body, answering.usage(used) if isinstance(used, Mapping) else None)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BadAnswer(f"{answering.VENDOR} answered with something that is not a message.") from error
 
 
 class Reader:
@@ -70,7 +73,7 @@ class Reader:
                 out.append(b"event: %b\ndata: %b\n\n" % (name, event.data))
                 if self.complete or self.failure is not None:
                     break
-        except (sse.NotEvents, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        except (sse.NotEvents, orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError, ValueError):
             out += self._failed("something came that is not an event of a message")
         return out
 

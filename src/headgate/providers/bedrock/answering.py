@@ -42,7 +42,7 @@ def completion(said: Mapping[str, Any], head: middle.Head) -> Answer:
         ]
         used = usage(said["usage"])
         finish = _finish(said["stopReason"], bool(uses) and not calls)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise BadAnswer(f"{VENDOR} answered something other than a message.") from error
     if head.task == CHAT:
         return Answer(head.complete({"message": middle.message(items, calls), "finish_reason": finish}, used), used)
@@ -113,7 +113,7 @@ class Reader(middle.Stream):
                     break
         except event_stream.Garbled as error:
             out += self._failed(503, f"its stream is damaged: {error}")
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError, ValueError):
             out += self._failed(503, "something came that is not an event of a message")
         return out
 

@@ -62,7 +62,7 @@ def answer(family: Family, model: str, body: bytes) -> Answer:
         rows = [
             {"object": "embedding", "index": index, "embedding": list(vector)} for index, vector in enumerate(vectors)
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise BadAnswer("Amazon Bedrock answered something other than embeddings.") from error
     used = Usage(tokens, 0)
     listed = {

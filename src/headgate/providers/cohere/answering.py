@@ -43,7 +43,7 @@ def completion(model: str, said: Mapping[str, Any], created_s: int) -> Answer:
         choice: dict[str, Any] = {"message": told, "finish_reason": FINISH.get(reason, "stop")}
         if said.get("logprobs"):
             choice["logprobs"] = {"content": [_logprob(one) for one in said["logprobs"]], "refusal": None}
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         raise BadAnswer(f"{VENDOR} answered a message that cannot be read.") from error
     return Answer(head.complete_all([choice], used), used)
 
@@ -116,7 +116,7 @@ class Reader(middle.Stream):
                 out += handle(said) if handle is not None else []
                 if self.complete or self.failure is not None:
                     break
-        except (sse.NotEvents, orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError):
+        except (sse.NotEvents, orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, IndexError):
             out += self._failed(503, "something came that is not an event of a message")
         return out
 

@@ -37,5 +37,5 @@ def answer(model: str, said: Mapping[str, Any]) -> Answer:
         counted = meta.get("billed_units") or meta.get("tokens") or {}
         used = Usage(int(counted.get("input_tokens") or 0), 0)
         return embeddings.answer(model, vectors, used)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         raise BadAnswer(f"{VENDOR} answered with embeddings that cannot be read.") from error

@@ -61,7 +61,7 @@ def completion(model: str, said: Mapping[str, Any], created_s: int) -> Answer:
         head = head_of(said, model, created_s)
         choices = [_choice(candidate, at, head.answer_id) for at, candidate in enumerate(candidates)]
         refused = blocked(said)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise BadAnswer(f"{VENDOR} answered with candidates that cannot be read.") from error
     if not choices:
         if refused is None:

@@ -65,7 +65,7 @@ def answer(model: str, said: Mapping[str, Any]) -> Answer:
         vectors = [one["values"] for one in found]
         counted = (said.get("usageMetadata") or {}).get("promptTokenCount")
         tokens = counted if counted is not None else sum(_tokens(one) for one in found)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise BadAnswer(f"{VENDOR} answered with embeddings that cannot be read.") from error
     return embeddings.answer(model, vectors, Usage(int(tokens), 0))
 

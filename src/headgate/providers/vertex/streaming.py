@@ -56,7 +56,7 @@ class Reader(middle.Stream):
                 out += self._response(orjson.loads(event.data))
                 if self.failure is not None:
                     break
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError):
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, IndexError):
             out += self._failed(503, "something came that is not a response of Gemini's")
         return out
 
