@@ -56,6 +56,7 @@ class Keys:
         self._failures = counted.number(metrics.KEY_FAILURES)
         self._hinted = asyncio.Event()
         self._seen: int | None = None
+        self._failing = False
 
     def hint(self) -> None:
         """There is a new entity, or a secret has changed: look now."""
@@ -79,7 +80,7 @@ class Keys:
         revision = await asyncio.to_thread(self._revision)
         changed = revision is not None and revision != self._seen
         due = [vendor for vendor in vendors if vendor.opened is None or (changed and vendor.model.references)]
-        away = False
+        away = ""
         for vendor in due:
             came = await asyncio.to_thread(self._open, vendor.model)
             if isinstance(came, Opened):
@@ -87,10 +88,16 @@ class Keys:
             elif isinstance(came, errors.HeadgateError):
                 vendor.cannot_open(came)
             else:
-                away = True
-                self._away(vendor, came)
+                # Without the message: nobody knows what it quotes.
+                away = type(came).__name__
+                self._away(vendor)
         if changed and not away:
             self._seen = revision
+        if away and not self._failing:
+            logger.warning("keys of external models cannot be read (%s); the last ones stay in use", away)
+        elif self._failing and not away:
+            logger.info("keys of external models can be read again")
+        self._failing = bool(away)
 
     def _revision(self) -> int | None:
         try:
@@ -108,10 +115,8 @@ class Keys:
         except Exception as error:  # noqa: BLE001 - the store's client raises anything
             return error
 
-    def _away(self, vendor: Vendor, error: Exception) -> None:
+    def _away(self, vendor: Vendor) -> None:
         self._failures.add()
-        # Without the message: nobody knows what it quotes.
-        logger.warning("keys of external model %s cannot be read: %s", vendor.model.name, type(error).__name__)
         if vendor.opened is None:
             vendor.cannot_open(
                 errors.TemporarilyUnavailable(
