@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from headgate.clock import Clock, within
 from headgate.domain.quota import Answer, Ask
@@ -34,6 +35,8 @@ class Exchanger:
         self.counters = LeasedCounters(terms)
         self._exchange = exchange
         self._clock = clock
+        # Of its own: it may wait long for a store that is away, and others' work must not wait behind it.
+        self._thread = ThreadPoolExecutor(1, "rate limits")
         self._wanted = asyncio.Event()
         self._answered = asyncio.Event()
         self._told = False
@@ -95,10 +98,11 @@ class Exchanger:
                 await within(_RELEASE_S, self._carry(ask))
             except asyncio.TimeoutError:
                 pass
+        self._thread.shutdown(wait=False)
 
     async def _carry(self, ask: Ask) -> bool:
         try:
-            answer = await asyncio.to_thread(self._exchange, ask)
+            answer = await asyncio.get_running_loop().run_in_executor(self._thread, self._exchange, ask)
         except Exception as error:  # whatever ails the store, requests go on within this server's share
             self.counters.failed(self._clock.monotonic_s())
             self.failures.add()

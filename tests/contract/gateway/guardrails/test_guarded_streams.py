@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.contract.gateway.guardrails.guarded import (
 from tests.contract.gateway.vendors.outside import Outside, events_of, is_done, text_of
 
 from headgate.domain.request_record import BLOCKED, FAILED, MASKED, PASSED
+from headgate.guardrails.pii.recognisers import BuiltIn
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
@@ -90,6 +93,27 @@ def test_a_judge_that_fails_in_the_middle_of_a_stream(tmp_path: Path, run: Run, 
         assert verdicts(out) == [("safety", "output", FAILED)]
 
     on(tmp_path, run, live, on_failure=on_failure)
+
+
+def test_a_recogniser_that_takes_long_is_asked_in_threads_and_finds_the_same(tmp_path: Path, run: Run) -> None:
+    threads: set[str] = set()
+
+    class Slow(BuiltIn):
+        def find(self, text: str) -> Any:
+            threads.add(threading.current_thread().name.partition("_")[0])
+            return super().find(text)
+
+    async def live(out: Outside) -> None:
+        step = out.bench.gateway._guard
+        step.equip(dataclasses.replace(step._tools, finder=Slow(), is_slow=True))
+        await guard(out, {"input": PII_MASK, "output": PII_MASK})
+        out.act("vendor", scene=saying(f"Ask {MAIL} or call +1 415 555 2671."))
+        answer = await out.stream(chat(MAIL))
+        assert is_done(answer) and text_of(answer) == "Ask <EMAIL_ADDRESS> or call <PHONE_NUMBER>."
+        assert text_of(await out.ask(chat(MAIL))) == "Ask <EMAIL_ADDRESS> or call <PHONE_NUMBER>."
+        assert threads == {"guardrails"}
+
+    on(tmp_path, run, live)
 
 
 def test_a_refused_question_makes_no_stream(tmp_path: Path, run: Run) -> None:
