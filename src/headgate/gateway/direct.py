@@ -1,11 +1,12 @@
 """The quick door: a request's way from its connection to a replica and back without a task, called by `http`.
 
-Takes every request as far as `pipeline` can go without waiting, and waits for a slot in the queue of its deployment. What
-needs more (a step that must wait, a stream, a second try) is handed over to `routes`, from where it is. No rule is here.
+Takes every request as far as `pipeline` can go without waiting, and waits for a slot in the queue of its deployment. A vendor is
+asked in a task. What needs more (a step that must wait, a stream, a second try) is handed over to `routes`, from where it is. No rule is here.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Iterable
 from functools import partial
@@ -38,7 +39,7 @@ class Line(Protocol):
 class Direct(Exchange):
     """One request without a task: is told when it has a slot, when it is answered, and when its client leaves."""
 
-    __slots__ = ("_left", "_line", "_queued", "_routes", "since_s")
+    __slots__ = ("_left", "_line", "_queued", "_routes", "_task", "since_s")
 
     def __init__(self, call: Call, line: Line, routes: Routes) -> None:
         super().__init__(call)
@@ -48,6 +49,8 @@ class Direct(Exchange):
         self._routes = routes
         self._queued = False
         self._left = False
+        self._task: asyncio.Task[None] | None = None
+        """Asks a vendor."""
 
     def begin(self) -> None:
         """Takes it along the pipeline. Its line hears of it again, maybe at once. Never raises."""
@@ -59,8 +62,9 @@ class Direct(Exchange):
                 self._hand_over(waiting)
                 return
             deployment = call.deployment
-            if deployment is None:  # an external model: vendors are asked by a task
-                self._hand_over()
+            if deployment is None:  # an external model
+                self._task = asyncio.get_running_loop().create_task(self._ask_vendor())
+                call.abort = self._give_up
                 return
             connection = deployment.take()
             if connection is not None:
@@ -74,12 +78,42 @@ class Direct(Exchange):
     def leave(self) -> None:
         """Its client is gone."""
         self._left = True
+        if self._task is not None:
+            self._task.cancel()
+            return
         if self._queued:
             assert self.call.deployment is not None
             self.call.deployment.leave(self)
         else:
             self.abandon()
         self._end(CLIENT_LEFT)
+
+    # -- what vendors say ------------------------------------------------------------------------------------------
+
+    async def _ask_vendor(self) -> None:
+        """The rest of the way, which is the general one but for how a whole answer is written."""
+        call, routes = self.call, self._routes
+        try:
+            reply = await routes.pipeline.answer(call)
+            if reply.length is None:
+                self._line.hand_over(routes.deliver(call, reply))
+                return
+            body = b"".join([chunk async for chunk in reply.chunks])
+            await reply.chunks.aclose()
+            self._line.respond(call, reply.status, _lines(reply.headers), body)
+        except asyncio.CancelledError:
+            if not self._left:
+                self._line.cut()
+        except Exception as error:  # noqa: BLE001 - this is a door: `refuse` logs what is not meant for clients
+            try:
+                self._refuse(error)
+            except Exception as worse:  # noqa: BLE001 - nobody else looks at this task
+                self._cut(worse)
+        routes.done()
+
+    def _give_up(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
     # -- what the queue says ---------------------------------------------------------------------------------------
 

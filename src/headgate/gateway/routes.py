@@ -95,6 +95,16 @@ class Routes:
 
         return rest
 
+    def deliver(self, call: Call, reply: Reply) -> App:
+        """An ASGI app that sends this. Its call is counted as active."""
+
+        async def rest(scope: Any, receive: Receive, send: Send) -> None:
+            watch = Watch(receive)
+            call.abort = watch.abort
+            await self._respond(_ready(self._signed(call, reply)), send, watch)
+
+        return rest
+
     def knows(self, head: Head) -> bool:
         """Whether its token is a valid one."""
         try:
@@ -187,6 +197,9 @@ class Routes:
             reply = await self.pipeline.answer(call, waiting, begun)
         except Exception as error:  # noqa: BLE001 - this is a door
             reply = _whole(*self.refuse(call, error))
+        return self._signed(call, reply)
+
+    def _signed(self, call: Call, reply: Reply) -> Reply:
         reply.headers.append((b"x-databricks-request-id", call.request_id.encode()))
         reply.headers.append(self.workspace)
         return reply
@@ -241,6 +254,10 @@ class Routes:
             await send({"type": "http.response.body", "body": chunk, "more_body": sent != reply.length})
         if sent != reply.length:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _ready(reply: Reply) -> Reply:
+    return reply
 
 
 def _whole(status: int, headers: Headers, body: bytes) -> Reply:
