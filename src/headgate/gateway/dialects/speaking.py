@@ -5,8 +5,9 @@ from __future__ import annotations
 from headgate.errors import BadRequest
 from headgate.gateway.call import Call, Chunks
 from headgate.gateway.dialects.port import Dialect
+from headgate.wire.sse import NotEvents
 
-_OTHER_SHAPES = (KeyError, IndexError, TypeError, AttributeError, ValueError)
+_OTHER_SHAPES = (KeyError, IndexError, TypeError, AttributeError, ValueError, NotEvents)
 
 
 def whole(dialect: Dialect, body: bytes) -> bytes:
