@@ -63,8 +63,13 @@ class Stream:
         """The connection ended before the answer did."""
         self.error: Any = None
         """What an error event said."""
-        self.text = ""
+        self._texts: list[str] = []
         self._lines = self._read()
+
+    @property
+    def text(self) -> str:
+        """What was said so far."""
+        return "".join(map(str, self._texts))
 
     def next(self) -> str | None:
         """The next `data:`; None at the end."""
@@ -86,6 +91,7 @@ class Stream:
                     told = line.removeprefix(b"data: ").decode()
                     self._note(told)
                     yield told
+            self._answer.close()  # so that its connection can be used again
         except (http.client.IncompleteRead, ConnectionError):
             self.cut = True
 
@@ -97,5 +103,7 @@ class Stream:
         said = json.loads(data)
         if "error" in said:
             self.error = said
-        for choice in said.get("choices", ()):
-            self.text += choice.get("delta", {}).get("content") or ""
+        try:
+            self._texts.extend(choice["delta"].get("content") or "" for choice in said["choices"])
+        except (AttributeError, LookupError, TypeError):
+            pass  # no chunk of a chat, or not as a vendor should say it

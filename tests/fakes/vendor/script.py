@@ -27,6 +27,8 @@ class Act:
     """More of them, e.g. `{"retry-after": "2"}`."""
     body: bytes | None = None
     """Sent in the place of the answer: garbage."""
+    damage: int | None = None
+    """The answers of these requests are damaged by chance, each by the next seed; this is the first."""
     delay_s: float = 0.0
     """Before anything is sent. A long one is a vendor that takes requests and says nothing."""
     pause_s: float = 0.0

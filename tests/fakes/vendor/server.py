@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 import orjson
+from tests.fakes.vendor import damage
 from tests.fakes.vendor.scene import Dialect, Heard, Reply
 from tests.fakes.vendor.script import Act, Script, act_of
 
@@ -22,6 +23,8 @@ class FakeVendor:
         self.script = Script(act)
         self.scripts: dict[str, Script] = {}
         self.connections = 0
+        self.sent_bytes = 0
+        """Of bodies of answers, to all clients."""
         self._dialects = dialects
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
@@ -83,7 +86,10 @@ class FakeVendor:
         act = script.next(heard)
         script.busy += 1
         try:
-            whole = await self._play(heard, act, reader, writer)
+            reply = self._reply(heard, act)
+            if act.damage is not None:
+                reply = damage.damaged(reply, act.damage + script.count)
+            whole = await self._play(reply, act, reader, writer)
         except ConnectionError:
             whole = None
         finally:
@@ -93,10 +99,9 @@ class FakeVendor:
         return bool(whole)
 
     async def _play(
-        self, heard: Heard, act: Act, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, reply: Reply, act: Act, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool | None:
         """Whether the answer is out; None when the client went away before."""
-        reply = self._reply(heard, act)
         if not await _waited(act.delay_s, reader):
             return None
         if act.hang_up_after_bytes == -1:
@@ -138,6 +143,7 @@ class FakeVendor:
             writer.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked and part else part)
             await writer.drain()
             sent += len(part)
+            self.sent_bytes += len(part)
             if left < len(piece):
                 writer.transport.close()
                 return False
@@ -157,7 +163,7 @@ class FakeVendor:
             script.acts.extend(act_of(one) for one in orjson.loads(heard.body))
         elif verb == "_act":
             script.act = act_of(heard.json)
-        body = orjson.dumps({"connections": self.connections, **script.told()})
+        body = orjson.dumps({"connections": self.connections, "sent_bytes": self.sent_bytes, **script.told()})
         writer.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
         )
