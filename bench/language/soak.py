@@ -25,7 +25,7 @@ from headgate.telemetry.counting import Metrics
 from headgate.upstream.client import open_upstream
 from headgate.upstream.port import Lane, Patience, Upstream, UpstreamFailed
 
-CLIENTS, PAUSE_S = 48, 0.1
+CLIENTS, PAUSE_S = 48, 0.25
 SAMPLE_S = 5.0
 GROWTH = 0.05
 """Of the last quarter's mean over the second quarter's, so much is called flat: the first is warming up."""

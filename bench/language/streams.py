@@ -80,7 +80,7 @@ class Stream(asyncio.Protocol):
 
 
 def run(launch: Launch, streams: int, chunks: int, gap_ms: int) -> Seen:
-    """All streams begin within one gap and last `chunks` of them."""
+    """Streams of so many chunks; they begin one after the other, within a quarter of the time one lasts."""
     return uvloop.run(_run(launch, Seen(streams), f"chunks={chunks} gap_ms={gap_ms}"))
 
 
@@ -90,11 +90,11 @@ async def _run(launch: Launch, seen: Seen, wish: str) -> Seen:
     headers = {"host": place.netloc, "content-type": "application/json", **launch.headers}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = f"POST {place.path} HTTP/1.1\r\n{lines}content-length: {len(content)}\r\n\r\n".encode()
-    gap_s = int(wish.rpartition("=")[2]) / 1e3
+    ramp_s = int(wish.split("=")[1].split()[0]) * int(wish.rpartition("=")[2]) / 4e3
     made = []
     for _ in range(seen.streams):
         _, stream = await loop.create_connection(lambda: Stream(head + content, seen), place.hostname, place.port)
         made.append(stream.over)
-        await asyncio.sleep(gap_s / seen.streams)
+        await asyncio.sleep(ramp_s / seen.streams)
     await asyncio.wait(made, timeout=600)
     return seen
