@@ -15,6 +15,8 @@ from tests.fakes.vendor.script import Act
 
 from headgate.access.secrets import SecretUnavailable
 from headgate.domain.usage import Usage
+from headgate.providers import catalogue
+from headgate.providers.azure import Azure
 from headgate.providers.port import COMPLETIONS, EMBEDDINGS
 
 VENDORS = [
@@ -114,6 +116,31 @@ def test_a_token_is_fetched_once_and_anew_when_it_is_refused(run: Run, tmp_path:
             script.acts.extend([Act(status=401), Act()])
             assert (await out.ask()).status == 401
             assert len(script.heard) == 10
+
+    run(main())
+
+
+def test_an_application_of_entras_has_its_token_fetched_for_all_its_models(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with outside(tmp_path) as out:
+            azure = Azure(f"{out.vendor.url}/authority")
+            monkeypatch.setitem(catalogue.PROVIDERS, "azure-openai", azure)
+            authority = out.script("authority")
+            config = {
+                "openai_api_type": "azuread",
+                "openai_api_version": "2026-01-01",
+                "openai_deployment_name": "d",
+                "openai_api_base": f"{out.vendor.url}/ours/entra",
+                "microsoft_entra_tenant_id": "t",
+                "microsoft_entra_client_id": "c",
+                "microsoft_entra_client_secret": "sk-secret",
+            }
+            await out.serve(out.entity("one", 50, **config), out.entity("two", 50, **config))
+            clients = [out.send({**HELLO, "stream": number % 2 == 0}) for number in range(20)]
+            assert [text_of(await client.done()) for client in clients] == [SAID] * 20
+            assert authority.count == 1
 
     run(main())
 
