@@ -25,6 +25,8 @@ _UNKNOWN_COST = (499, 504)
 """The client left or the time was up: the vendor may have worked on it all the same."""
 _UNSPOKEN = (b";base64,", b'"data":"', b'"data": "')
 """After these comes a file, not words."""
+_SMALL_BYTES = 4096
+"""What may be in shorter bodies is not worth looking for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Limit:
 
     def ended(self, call: Call) -> None:
         """Settles what was reserved."""
-        if call.admission is not None:
+        if call.admission is not None and call.admission.is_open:
             call.admission.settle(spent(call))
 
     def _policy(self, endpoint: EndpointRoute) -> Policy:
@@ -112,8 +114,10 @@ def spent(call: Call) -> int | None:
 
 
 def prompt_characters(body: bytes | bytearray) -> int:
-    """Length of a body without the files in it. Looks for their beginnings and ends only."""
+    """Length of a body without the files in it, if it is long. Looks for their beginnings and ends only."""
     size = len(body)
+    if size < _SMALL_BYTES:
+        return size
     for mark in _UNSPOKEN:
         at = body.find(mark)
         while at >= 0:
