@@ -207,3 +207,15 @@ def test_events_of_an_attempt_that_failed_are_never_seen(run: Run, tmp_path: Pat
             assert out.attempts() == [("first", 0), ("second", 200)]
 
     run(main())
+
+
+def test_an_address_that_may_not_be_reached_is_the_owners_mistake(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with outside(tmp_path, providers={"allow_private_addresses": False}) as out:
+            await out.serve(out.entity("first", 100))
+            response = await out.ask()
+            assert (response.status, out.heard("first")) == (400, 0)
+            assert "127.0.0.1" not in response.json()["message"]
+            assert out.attempts() == [("first", 0)]
+
+    run(main())

@@ -10,6 +10,7 @@ import pytest
 from tests.contract.gateway.bench import AnyClient, Run, until
 from tests.contract.gateway.vendors.outside import HELLO, SAID, Outside, events_of, is_done, outside, text_of
 from tests.fakes.vendor.scene import Said, Scene
+from tests.fakes.vendor.script import Act
 
 from headgate.domain.usage import Usage
 
@@ -110,15 +111,17 @@ def test_a_client_that_leaves_ends_the_vendors_work_and_is_accounted(run: Run, t
 def test_a_client_that_leaves_before_the_answer_ends_the_vendors_work(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
         async with outside(tmp_path) as out:
-            script = out.act("first", delay_s=600.0)
+            script = out.script("first")
             await out.serve(out.entity("first", 100), out.entity("second", 0))
-            for body in (HELLO, STREAMED):
+            silent, only_a_role = {"delay_s": 600.0}, {"pause_s": 600.0, "pause_from": 1}
+            for body, act in ((HELLO, silent), (STREAMED, silent), (STREAMED, only_a_role)):
+                script.act = Act(**act)
                 client = out.send(body)
                 await until(lambda: script.busy == 1)
                 client.leave()
                 await until(lambda: script.busy == 0 and out.call.status == 499)
                 assert out.attempts() == [("first", 0)]
-            assert (script.left, out.heard("second")) == (2, 0)
+            assert (script.left, out.heard("second")) == (3, 0)
 
     run(main())
 
