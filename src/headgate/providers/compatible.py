@@ -117,6 +117,8 @@ class Compatible:
     def answer(self, target: Target, body: bytes) -> Answer:
         """The vendor's bytes as they are."""
         try:
+            if not body.isascii():
+                body.decode()  # what the decoder skips it does not look at
             said = _answered.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadAnswer(f"{self.label} answered with something that is not a JSON object.") from error

@@ -164,6 +164,8 @@ class Reader(_Framed):
             # Kept alive.
             return []
         try:
+            if not payload.isascii():
+                payload.decode()  # what the decoder skips it does not look at
             chunk = _later_chunk.decode(payload) if self.first_content else self._first(payload)
         except _Undecodable:
             return self._fail("sent something that is not a chunk of a completion")
@@ -192,6 +194,8 @@ class ResponsesReader(_Framed):
         if payload in (b"", b"[DONE]"):
             return []
         try:
+            if not payload.isascii():
+                payload.decode()
             event = _responses_event.decode(payload)
         except _Undecodable:
             return self._fail("sent something that is not an event of a response")

@@ -90,6 +90,14 @@ def test_a_vendor_nobody_listens_at_is_passed_over_or_told(there: LanguageHouse)
     there.house.delete("paired")
 
 
+def test_an_answer_of_other_types_than_it_should_be_is_a_failure_of_the_vendor(there: LanguageHouse) -> None:
+    odd = '{"id":"1","type":"message","role":"assistant","content":[{"type":"text","text":5}],"usage":{},"stop_reason":[]}'
+    endpoint(there, "odd", {"body": odd}, fallback=True, provider="anthropic")
+    answered = there.ask("odd")
+    assert answered.status == 200 and answered.headers["served-model-name"] == "odd-b", answered
+    there.house.delete("odd")
+
+
 def test_what_the_client_did_wrong_is_no_reason_to_ask_another(there: LanguageHouse) -> None:
     endpoint(there, "wrong", {"status": 400, "message": "No such tool."}, fallback=True)
     refused = there.ask("wrong")

@@ -225,6 +225,19 @@ def test_an_error_that_came_as_a_200_is_no_answer():
     assert provider.answer(target, fine).body is fine
 
 
+def test_text_in_no_known_encoding_is_no_answer_wherever_it_stands():
+    provider = catalogue.provider("openai", KEY)
+    target = Target("openai", "gpt-x", CHAT, KEY)
+    with pytest.raises(BadAnswer):
+        provider.answer(target, b'{"choices":[{"index":0,"message":{"content":"\xff"}}]}')
+    reader = provider.stream(target, False)
+    (told,) = reader.feed(b'data: {"id":"\xff","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n')
+    assert b'"error"' in told and reader.failure is not None
+    reader = provider.stream(Target("openai", "gpt-x", RESPONSES, KEY), False)
+    (told,) = reader.feed(b'data: {"type":"response.output_text.delta","delta":"\xff"}\n\n')
+    assert reader.failure is not None
+
+
 def test_ten_thousand_malformed_bodies_are_answers():
     chance = random.Random(5)
     whole = b'{"model":"e","stream":false,"messages":[{"role":"user","content":"\\u00e9\\n"}],"extra_params":{"a":[1.5e3,null]},"n":1}'

@@ -143,6 +143,8 @@ class VendorAttempts:
             raise judging.unreached(error) from None
         except BadAnswer as error:
             raise judging.garbage(error.message, speech.target) from None
+        except judging.ODD:
+            raise judging.garbage(judging.NO_COMPLETION, speech.target) from None
         call.usage = answer.usage
         body, guarding = answer.body, call.guarding
         if guarding is not None and guarding.checks_output:

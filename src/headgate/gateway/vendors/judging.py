@@ -25,10 +25,9 @@ GIVEN_UP = "given_up"
 """Outcomes of attempts, for the metric; beside them the kinds of UpstreamFailed."""
 
 ODD = (KeyError, IndexError, TypeError, AttributeError, ValueError)
-"""What a client's dialect raises for JSON of a vendor's that is not the middle language, although the vendor's dialect is said to be that."""
+"""What reading or rewriting a vendor's JSON may raise when something in it is of another kind than the vendor's API says."""
 NO_COMPLETION = "The provider answered with something that is no completion."
 _STATUS = {upstream.TIMEOUT: 504, upstream.FORBIDDEN: 400}
-_SHORTEST_SECRET = 6
 
 
 class Failed(Exception):
@@ -101,9 +100,9 @@ def broken(failure: VendorFailure, target: Target, credential: Credential | None
 def clean(failure: VendorFailure, target: Target, credential: Credential | None) -> VendorFailure:
     """Without the secrets it was asked with, should the vendor quote them."""
     failure = failures.without_secrets(failure, target)
-    if credential is None or len(credential.value) < _SHORTEST_SECRET:
+    if credential is None:
         return failure
-    return dataclasses.replace(failure, message=failure.message.replace(credential.value, "***"))
+    return dataclasses.replace(failure, message=failures.starred(failure.message, credential.value))
 
 
 def outcome_of(failure: VendorFailure) -> str:

@@ -113,7 +113,7 @@ class VendorStream:
         reader = self._parts.reader
         if not reader.complete:
             # What it would say interests nobody any more; it may still count.
-            reader.end()
+            self._end()
         self._over = True
         self._parts.response.close()
         self._tell(Ending(left=True))
@@ -126,7 +126,7 @@ class VendorStream:
         try:
             events = await self._next()
         except UpstreamFailed as error:
-            events = reader.end()
+            events = self._end()
             self._over = True
             if reader.complete:
                 return await self._written(events)
@@ -138,10 +138,18 @@ class VendorStream:
     async def _next(self) -> list[bytes]:
         """Events of the middle language; the last one is an error when the reader has failed."""
         chunk = await self._parts.response.chunk()
-        if chunk:
-            return self._parts.reader.feed(chunk)
-        self._over = True
-        return self._parts.reader.end()
+        self._over = not chunk
+        try:
+            return self._parts.reader.feed(chunk) if chunk else self._parts.reader.end()
+        except judging.ODD:
+            raise UpstreamFailed(upstream.GARBAGE, judging.NO_COMPLETION) from None
+
+    def _end(self) -> list[bytes]:
+        """What the reader has left to say of a stream that goes on no more."""
+        try:
+            return self._parts.reader.end()
+        except judging.ODD:
+            return []
 
     async def _written(self, events: list[bytes]) -> bytes:
         """What may leave of these events now, as the client reads it."""
@@ -185,7 +193,7 @@ class VendorStream:
         parts, call = self._parts, self._call
         refusal = None if parts.guarded is None else parts.guarded.refusal
         if not parts.reader.complete:
-            parts.reader.end()
+            self._end()
         parts.response.close()
         if refusal is not None:
             call.failure, call.error_code = refusal.http_status, refusal.error_code
