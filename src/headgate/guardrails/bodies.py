@@ -6,7 +6,7 @@ arguments and results. Not: images and files, names and ids, descriptions of too
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,14 @@ _ASKED = {
     EMBEDDINGS: ("input", "instruction"),
     RESPONSES: ("input", "instructions"),
 }
+_SETTINGS = frozenset(
+    (
+        "model", "user", "safety_identifier", "prompt_cache_key", "metadata", "client_request_id", "usage_context", "databricks_options",
+        "tools", "tool_choice", "functions", "function_call", "response_format", "text", "stop", "include", "modalities", "audio",
+        "reasoning", "reasoning_effort", "thinking", "service_tier", "truncation", "verbosity", "encoding_format", "stream_options",
+    )
+)  # fmt: skip
+"""Members of a request beside what is asked: names, ids, switches and descriptions. All others may say something, vendors' own ones too."""
 _AUTHORS = frozenset(("system", "developer", "assistant"))
 """Roles whose words are the application's or the model's."""
 
@@ -43,20 +51,28 @@ class Asked:
 def asked(kind: str, body: bytes) -> list[Asked]:
     """The texts of a request. Raises BadRequest where there are token ids in place of texts: nobody can check those."""
     members = _ASKED[kind]
-    found = [text for text in texts.walk(body) if text.path and text.path[0] in members]
-    if kind in (COMPLETIONS, EMBEDDINGS) and any(text.number for text in found):
+    found = [text for text in texts.walk(body) if text.path and text.path[0] not in _SETTINGS]
+    if kind in (COMPLETIONS, EMBEDDINGS) and any(text.number and text.path[0] in members for text in found):
         raise BadRequest(
             f"This endpoint has guardrails, which read text: give '{members[0]}' as strings, not as token ids."
         )
     roles: dict[Path, set[str]] = {}
+    written: set[Path] = set()
+    """Sources that are texts: documents as Anthropic writes them, whose `data` is no file."""
     for text in found:
         if len(text.path) == 3 and text.path[2] == "role":
             roles.setdefault(text.path[:2], set()).add(text.value)
+        elif text.path[-1] == "type" and text.value == "text":
+            written.add(text.path[:-1])
     return [
         Asked(text, by_user=text.path[0] != "instructions" and not (roles.get(text.path[:2]) or {"user"}) <= _AUTHORS)
         for text in found
-        if not text.number and texts.spoken(text.path) and "summary" not in text.path
+        if not text.number and _is_said(text.path, written) and "summary" not in text.path
     ]
+
+
+def _is_said(path: Path, written: Set[Path]) -> bool:
+    return texts.spoken(path) or (path[-1] == "data" and path[:-1] in written)
 
 
 def answered(kind: str, body: bytes) -> list[Text]:

@@ -20,7 +20,8 @@ def changed(node: Any, channel: Channel, change: Callable[[Channel, str], str]) 
         return change(channel, node)
     if isinstance(node, dict):
         return {
-            name: value if name in SILENT else changed(value, (*channel, name), change) for name, value in node.items()
+            name: value if name in SILENT and ARGUMENTS not in channel else changed(value, (*channel, name), change)
+            for name, value in node.items()
         }
     if isinstance(node, list):
         return [changed(value, (*channel, _element(value, place)), change) for place, value in enumerate(node)]

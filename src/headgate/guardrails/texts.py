@@ -57,10 +57,12 @@ class Text:
     end: int
     value: str
     number: bool = False
+    name: bool = False
+    """It is the name of a member and no value."""
 
 
-def walk(body: bytes) -> Iterator[Text]:
-    """All strings and numbers that are values, in order."""
+def walk(body: bytes, names: bool = False) -> Iterator[Text]:
+    """All strings and numbers that are values, in order; with `names` those of members too, their own name last in the path of each."""
     containers: list[list[Any]] = []  # [is an object, key or index, whether a key comes next]
     for token in _TOKEN.finditer(body):
         first = body[token.start()]
@@ -75,6 +77,9 @@ def walk(body: bytes) -> Iterator[Text]:
                 here[1] += 1
         elif first == 0x22 and containers and containers[-1][2]:
             containers[-1][1:] = [orjson.loads(token[0]), False]
+            if names:
+                path = tuple(one[1] for one in containers)
+                yield Text(path, token.start(), token.end(), containers[-1][1], name=True)
         elif first == 0x22:
             yield Text(tuple(one[1] for one in containers), token.start(), token.end(), orjson.loads(token[0]))
         elif _NUMBER.match(token[0]):
@@ -82,8 +87,11 @@ def walk(body: bytes) -> Iterator[Text]:
 
 
 def spoken(path: Path) -> bool:
-    """Whether a string there is something said, by the names of the members around it."""
-    return not any(step in SILENT for step in path)
+    """Whether a string there is something said, by the names of the members around it. A tool's arguments may be called anything."""
+    for step in path:
+        if step in SILENT or step == "arguments":
+            return step == "arguments"
+    return True
 
 
 def replaced(body: bytes, replacements: Iterable[tuple[Text, str]]) -> bytes:
@@ -97,7 +105,7 @@ def replaced(body: bytes, replacements: Iterable[tuple[Text, str]]) -> bytes:
 
 
 def rewritten(value: str, change: Callable[[str], str]) -> str:
-    """A text changed; where it is itself a JSON object or list (a tool's arguments), its strings and numbers are, so that it stays one."""
+    """A text changed; where it is itself a JSON object or list (a tool's arguments), its names, strings and numbers are, so that it stays one."""
     if not value.lstrip()[:1] or value.lstrip()[0] not in "{[":
         return change(value)
     try:
@@ -105,5 +113,15 @@ def rewritten(value: str, change: Callable[[str], str]) -> str:
         orjson.loads(body)
     except (orjson.JSONDecodeError, UnicodeEncodeError):
         return change(value)
-    changed = [(text, new) for text in walk(body) if (new := change(text.value)) != text.value]
+    changed = [(text, new) for text in walk(body, names=True) if (new := _changed(text, change)) != text.value]
     return replaced(body, changed).decode() if changed else value
+
+
+def _changed(text: Text, change: Callable[[str], str]) -> str:
+    """A value is read together with its name, which may say what it is: `{"ssn": 78051120}`."""
+    if not text.name and text.path and isinstance(text.path[-1], str):
+        named = f"{text.path[-1].replace('_', ' ')}: "
+        new = change(named + text.value)
+        if new.startswith(named):
+            return new[len(named) :]
+    return change(text.value)

@@ -53,7 +53,7 @@ def test_a_member_that_is_there_twice_is_seen_twice() -> None:
     ("value", "expected"),
     [
         ("a 1", "a X"),
-        ('{"a": "1", "b": 1, "1": true}', '{"a": "X", "b": "X", "1": true}'),
+        ('{"a": "1", "b": 1, "1": true}', '{"a": "X", "b": "X", "X": true}'),
         ("[1,\n 2]", '["X",\n 2]'),
         ("{not json 1", "{not json X"),
         ("", ""),
@@ -61,6 +61,34 @@ def test_a_member_that_is_there_twice_is_seen_twice() -> None:
 )
 def test_a_text_that_is_json_stays_json(value: str, expected: str) -> None:
     assert texts.rewritten(value, lambda text: text.replace("1", "X")) == expected
+
+
+def test_what_a_value_is_its_name_may_say() -> None:
+    def change(text: str) -> str:
+        return text.replace("my pin: 7", "my pin: X")
+
+    assert texts.rewritten('{"my_pin": 7, "year": 7, "list": ["my pin: 7"]}', change) == (
+        '{"my_pin": "X", "year": 7, "list": ["my pin: X"]}'
+    )
+
+
+def test_whatever_else_goes_to_the_vendor_is_checked_but_for_settings() -> None:
+    body = {
+        "messages": [
+            {"role": "user", "content": [
+                {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "D"}},
+                {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}},
+            ]},
+            {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {"name": "N", "data": "A"}}}]},
+        ],
+        "prediction": {"type": "content", "content": "P"},
+        "extra_params": {"documents": ["E"]},
+        "Messages": [{"role": "user", "content": "M"}],
+        "temperature": 1,
+        "stop": "not looked at",
+    }  # fmt: skip
+    said = [one.text.value for one in bodies.asked(bodies.CHAT, orjson.dumps(body))]
+    assert said == ["D", "N", "A", "P", "E", "M"]
 
 
 CHAT = orjson.dumps(
