@@ -27,7 +27,9 @@ from headgate.errors import (
 from headgate.providers.port import Target, VendorFailure
 
 _LONGEST_MESSAGE = 1000
+_MOST_WORDS = 4 * _LONGEST_MESSAGE
 _SHORTEST_SECRET = 6
+_SHORTEST_PART = 4
 _LONGEST_WAIT_S = 24 * 3600.0
 _SHOWN = {401: 401, 403: 403, 404: 404, 408: 504, 409: 409, 429: 429, 500: 500, 501: 500, 504: 504, 524: 504}
 _ERRORS: dict[int, type[HeadgateError]] = {
@@ -62,20 +64,31 @@ def without_secrets(failure: VendorFailure, target: Target) -> VendorFailure:
     rules = external_providers.PROVIDERS.get(target.provider)
     message = failure.message
     for name in rules.secrets if rules is not None else ():
-        secret = target.config.get(name, "")
-        if len(secret) >= _SHORTEST_SECRET:
-            message = message.replace(secret, "***")
+        message = starred(message, target.config.get(name, ""))
     return dataclasses.replace(failure, message=message)
 
 
+def starred(message: str, secret: str) -> str:
+    """The message without the secret; also without the beginning of one that was cut off with the message's end."""
+    if len(secret) < _SHORTEST_SECRET:
+        return message
+    message = message.replace(secret, "***")
+    said = message.rstrip("…")
+    for length in range(min(len(secret) - 1, len(said)), _SHORTEST_PART - 1, -1):
+        if said.endswith(secret[:length]):
+            return f"{said[:-length]}***…"
+    return message
+
+
 def message_of(body: bytes) -> str:
-    """The vendor's own words: from `{"error": {"message"}}` and its relatives, or the text itself."""
+    """The vendor's own words: from `{"error": {"message"}}` and its relatives, or the text itself; at most 4,000 characters."""
     try:
         said = orjson.loads(body)
     except orjson.JSONDecodeError:
-        text = body[: 4 * _LONGEST_MESSAGE].decode("utf-8", "replace").strip()
+        text = body[:_MOST_WORDS].decode("utf-8", "replace").strip()
         return "" if text.startswith("<") else text
-    return _words(said) or body[:_LONGEST_MESSAGE].decode("utf-8", "replace")
+    # Written anew: a secret that is quoted with escapes would not be known again.
+    return (_words(said) or orjson.dumps(said).decode())[:_MOST_WORDS]
 
 
 def retry_after_s(headers: Mapping[bytes, bytes]) -> float | None:

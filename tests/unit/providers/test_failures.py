@@ -76,3 +76,20 @@ def test_a_vendor_that_quotes_our_key_is_not_quoted():
     target = Target("openai", "m", CHAT, {"openai_api_key": "sk-secret", "openai_organization": "org-public"})
     said = failures.failure("OpenAI", 400, {}, "no sk-secret for org-public")
     assert failures.without_secrets(said, target).message == "OpenAI answered 400: no *** for org-public"
+
+
+def test_a_key_that_the_end_of_a_message_cuts_in_two_is_not_quoted_either():
+    target = Target("openai", "m", CHAT, {"openai_api_key": "sk-secret-key"})
+    for padding in range(960, 1001):
+        said = failures.failure("OpenAI", 400, {}, "x" * padding + " sk-secret-key")
+        assert "sk-s" not in failures.without_secrets(said, target).message
+
+
+def test_a_key_that_is_quoted_with_escapes_is_known():
+    target = Target("openai", "m", CHAT, {"openai_api_key": "sk-secret-key"})
+    words = failures.message_of(b'{"odd":"\\u0073k-secret-key"}')
+    assert "secret" not in failures.without_secrets(failures.failure("V", 400, {}, words), target).message
+
+
+def test_no_vendor_says_more_than_anybody_reads():
+    assert len(failures.message_of(b'{"error":{"message":"%b"}}' % (b"x" * 100_000))) == 4000
