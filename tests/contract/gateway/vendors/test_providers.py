@@ -167,7 +167,7 @@ def test_a_secret_that_cannot_be_had_is_named_and_another_entity_answers(run: Ru
             response = await out.ask()
             assert (response.status, response.json()["error_code"]) == (400, "INVALID_STATE")
             assert "ours/openai" in response.json()["message"]
-            assert out.attempts() == [("first", 0), ("second", 0)]
+            assert sorted(out.attempts()) == [("first", 0), ("second", 0)]
             out.problem = None
             out.bench.gateway.hint("secrets")
             await until(lambda: len(out.opened) == 2)
