@@ -58,13 +58,13 @@ class Records:
         spool.put(record, lambda done: then(spool.refusal(done)))
 
     async def refused(self, call: Call, error: errors.HeadgateError) -> None:
-        if error.http_status in _NOT_KEPT:
+        if _is_nobodys(call, error.http_status):
             call.kept = False
         else:
             await self.write(call, Outcome(error.http_status, orjson.dumps(error.body())))
 
     def ended(self, call: Call) -> None:
-        if call.status in _NOT_KEPT:
+        if _is_nobodys(call, call.status):
             call.kept = False
             return
         if call.status == errors.InternalError.http_status:
@@ -88,3 +88,8 @@ class Records:
 
     def _record(self, call: Call, outcome: Outcome) -> RequestRecord:
         return making.record(call, outcome, self.now_s() - call.arrived_s, self._clock.now_ms())
+
+
+def _is_nobodys(call: Call, status: int) -> bool:
+    """Whether it was refused before anything was asked on its behalf. A vendor's own 401, 403 or 404 is an answer that somebody pays for."""
+    return status in _NOT_KEPT and not call.attempts
