@@ -60,10 +60,10 @@ class WarehouseSettings:
     """Pause between two commits to a table."""
     file_bytes: int = 128 * 1024**2
     """Size of the files that compaction makes of small ones."""
-    upkeep_s: float = 3600.0
+    upkeep_s: float = 600.0
     """Pause between two rounds of compaction and retention. 0: never."""
-    vacuum_s: float = 7 * 86400.0
-    """Files that compaction or retention replaced are deleted after this time: so old may a reader's version be."""
+    vacuum_s: float = 86400.0
+    """Files that compaction or retention replaced are deleted after this time: so long may a reader go on with the version that it opened."""
     payload_retention_s: float = 0.0
     """Requests older than this are deleted from inference tables, by whole days. 0: never."""
     usage_retention_s: float = 365 * 86400.0

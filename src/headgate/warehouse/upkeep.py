@@ -49,12 +49,15 @@ class Upkeep:
         for name in self._names():
             if self._stopping.is_set():
                 return
-            for work in (self._forget, self._tables.compact, self._tables.vacuum):
+            for work in (self._forget, self._compact, self._tables.vacuum):
                 try:
                     work(name)
                 except TableTrouble as error:
                     self._failures.add()
                     logger.warning("%s was not looked after: %s", name, error)
+
+    def _compact(self, name: TableName) -> None:
+        self._tables.compact(name, self._now().date())
 
     def _forget(self, name: TableName) -> None:
         if name == places.SERVED_ENTITIES:
@@ -62,8 +65,10 @@ class Upkeep:
         usage = name == places.ENDPOINT_USAGE
         kept_s = self._settings.usage_retention_s if usage else self._settings.payload_retention_s
         if kept_s > 0:
-            now = datetime.fromtimestamp(self._clock.now_ms() / 1000, timezone.utc)
-            self._tables.forget_before(name, (now - timedelta(seconds=kept_s)).date())
+            self._tables.forget_before(name, (self._now() - timedelta(seconds=kept_s)).date())
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now_ms() / 1000, timezone.utc)
 
     def _run(self) -> None:
         while not self._stopping.wait(self._settings.upkeep_s):

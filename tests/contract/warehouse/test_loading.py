@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.fakes.records import AT_MS, PAYLOAD, TABLE, House, record, until
 from headgate.domain.request_record import InferenceTable
 from headgate.domain.served_entity_record import ServedEntityRecord
 from headgate.telemetry import metrics
-from headgate.warehouse.tables import columns, places
+from headgate.warehouse.tables import columns, delta, places
 from headgate.warehouse.tables.places import TableName
 from headgate.warehouse.upkeep import Upkeep
 
@@ -246,7 +247,7 @@ def test_readers_keep_their_version_through_compaction_retention_and_vacuum(hous
     reader = DeltaTable(house.places.uri(PAYLOAD))
     house.settings = replace(house.settings, payload_retention_s=86400.0 * 30)
     Upkeep(house.tables(), house.places.found, house.clock, house.counted).round()
-    assert len(reader.to_pyarrow_table()) == 8  # its files are there for a week
+    assert len(reader.to_pyarrow_table()) == 8  # its files are there for a day
     assert ids(house.read(PAYLOAD)) == [f"new-{number}" for number in range(4)]
     assert len(DeltaTable(house.places.uri(PAYLOAD)).file_uris()) == 1
     house.put(record("later", at_ms=house.clock.now_ms()))
@@ -254,6 +255,22 @@ def test_readers_keep_their_version_through_compaction_retention_and_vacuum(hous
     assert len(house.read(PAYLOAD)) == 5
     assert len(house.usage()) == 5  # its own retention, a year
     assert house.counted.number(metrics.LOAD_FAILURES, "upkeep").value == 0
+
+
+def test_a_day_that_grows_is_not_written_again_and_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ms = house.clock.now_ms()
+    today = datetime.fromtimestamp(now_ms / 1000, timezone.utc).date()
+    for number in range(3):
+        house.put(record(f"new-{number}", at_ms=now_ms), record(f"old-{number}"))
+        house.load()
+    tables = house.tables()
+    monkeypatch.setattr(delta, "FEW_BYTES", 1)  # today's files are large enough
+    assert tables.compact(PAYLOAD, today) == 3
+    assert len(DeltaTable(house.places.uri(PAYLOAD)).file_uris()) == 4
+    assert tables.compact(PAYLOAD, today) == 0
+    monkeypatch.undo()
+    assert tables.compact(PAYLOAD, today) == 3
+    assert len(DeltaTable(house.places.uri(PAYLOAD)).file_uris()) == 2
 
 
 def test_upkeep_and_loading_go_on_beside_each_other(house: House) -> None:

@@ -24,7 +24,11 @@ from headgate.warehouse.tables.places import Places, TableName
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 OPEN_TABLES = 500
-CHECKPOINT_COMMITS = 50
+CHECKPOINT_COMMITS = 100
+LOG_HOURS = 2
+"""Commits are looked for among all that are kept, every few seconds. Who follows a table's log must come this often."""
+FEW_BYTES = 8 * 1024**2
+"""Files of this size are large enough for a day that still grows."""
 ATTEMPTS = 5
 ROW_GROUP = 4000
 """Rows that a reader must take into memory together; bodies may be large."""
@@ -105,11 +109,20 @@ class Tables:
         )
 
     @_translated
-    def compact(self, name: TableName) -> int:
-        """Makes large files of small ones; how many small ones there were. Readers and writers go on meanwhile. Raises TableTrouble."""
+    def compact(self, name: TableName, today: date) -> int:
+        """Makes large files of small ones; how many small ones there were. Readers and writers go on meanwhile. Raises TableTrouble.
+
+        Of days that are over as large as may be; of today's only what keeps them few, or the same rows would be written again and again.
+        """
         table = self._opened(name)
+        gone = self._compact(table, min(FEW_BYTES, self.settings.file_bytes), None)
+        for column in table.metadata().partition_columns:
+            gone += self._compact(table, self.settings.file_bytes, [(column, "!=", today.isoformat())])
+        return gone
+
+    def _compact(self, table: DeltaTable, target_bytes: int, which: list[tuple[str, str, str]] | None) -> int:
         done = table.optimize.compact(
-            target_size=self.settings.file_bytes, max_concurrent_tasks=1, writer_properties=_WRITING
+            partition_filters=which, target_size=target_bytes, max_concurrent_tasks=1, writer_properties=_WRITING
         )
         return int(done["numFilesRemoved"])
 
@@ -161,7 +174,7 @@ class Tables:
     def _create(self, name: TableName, form: Form) -> DeltaTable:
         days = max(1, round(self.settings.vacuum_s / _DAY_S))
         properties = {
-            "delta.logRetentionDuration": f"interval {days} days",
+            "delta.logRetentionDuration": f"interval {LOG_HOURS} hours",
             "delta.deletedFileRetentionDuration": f"interval {days} days",
             "delta.checkpointInterval": str(CHECKPOINT_COMMITS),
         }
