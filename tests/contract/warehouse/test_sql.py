@@ -6,6 +6,8 @@ import asyncio
 import io
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -227,6 +229,20 @@ def test_duckdb_itself_is_locked_when_it_sees_a_query(ask: Asking) -> None:
         with pytest.raises(duckdb.Error):
             connection.execute(text).fetchall()
     connection.close()
+
+
+def test_nothing_that_a_library_prints_gets_between_the_rows() -> None:
+    """DuckDB draws a bar for whatever takes two seconds."""
+    connection = duckdb.connect(":memory:", config={"temp_directory": ""})
+    child.lock(connection, 2**30)
+    assert connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(False,)]
+    connection.close()
+    script = (
+        "import os; from headgate.warehouse.sql import child; child.set_apart(); "
+        "os.write(1, b'noise'); print('noise', flush=True); child.say({'a': 1}, b'[]')"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, timeout=60)
+    assert ran.stdout == b'{"a":1}\n[]'
 
 
 def test_a_table_that_is_hidden_is_one_that_is_not_there(ask: Asking) -> None:

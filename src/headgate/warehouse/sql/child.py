@@ -1,4 +1,4 @@
-"""The process that translates and runs one query: reads what to do from standard input, writes the result to standard output, ends.
+"""The process that translates and runs one query: reads what to do from standard input, writes the result to what was its standard output, ends.
 
 Started by `running`, which ends it when it takes too long. DuckDB is locked before the query is read: no files, no network, no settings.
 """
@@ -11,7 +11,7 @@ import resource
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what is imported here delays every query
     from headgate.warehouse.sql.looking import Listing
@@ -24,7 +24,9 @@ _SPARE_BYTES = 1024**3
 """What the libraries take beside DuckDB's own limit."""
 _INTERRUPTED_S = 1.0
 """A query that was interrupted may take so long to stop."""
+_parent: IO[bytes] | None = None
 _LOCKS = (
+    "SET enable_progress_bar=false",
     "SET enable_external_access=false",
     "SET autoinstall_known_extensions=false",
     "SET autoload_known_extensions=false",
@@ -36,12 +38,11 @@ _LOCKS = (
 
 
 def main() -> None:
+    set_apart()
     told = _heard()
     _limit(told)
     answer, rows = _answer(told)
-    _say(answer)
-    sys.stdout.buffer.write(rows)
-    sys.stdout.buffer.flush()
+    say(answer, rows)
     os._exit(0)  # threads of the libraries need not be waited for
 
 
@@ -165,7 +166,7 @@ class _Tables:
     def known(self, name: TableName) -> bool:
         """Whether there is such a table."""
         if name not in self._found:
-            _say({"find": [name.catalog, name.schema, name.table]})
+            say({"find": [name.catalog, name.schema, name.table]})
             self._found[name] = _heard()
         return self._found[name]["uri"] is not None
 
@@ -173,7 +174,7 @@ class _Tables:
         """All of them."""
         from headgate.warehouse.tables.places import TableName
 
-        _say({"every": True})
+        say({"every": True})
         return [TableName(*parts) for parts in _heard()["tables"]]
 
     def rows(self, name: TableName) -> Any:
@@ -204,9 +205,18 @@ class _Tables:
             return None
 
 
-def _say(told: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(json.dumps(told, separators=(",", ":")).encode() + b"\n")
-    sys.stdout.buffer.flush()
+def set_apart() -> None:
+    """From here on what a library prints goes to standard error: standard output is for the parent alone."""
+    global _parent
+    _parent = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+
+
+def say(told: dict[str, Any], rows: bytes = b"") -> None:
+    """To the parent."""
+    assert _parent is not None
+    _parent.write(json.dumps(told, separators=(",", ":")).encode() + b"\n" + rows)
+    _parent.flush()
 
 
 def _heard() -> Any:

@@ -148,7 +148,10 @@ async def _heard(process: asyncio.subprocess.Process) -> dict[str, Any]:
         line = await process.stdout.readline()
     except ValueError:
         raise problems.failed("The result has too many columns.") from None
-    told: dict[str, Any] = orjson.loads(line) if line else {}
+    try:
+        told: dict[str, Any] = orjson.loads(line) if line else {}
+    except orjson.JSONDecodeError:
+        raise problems.failed("The query's process said something strange.") from None
     return told
 
 
