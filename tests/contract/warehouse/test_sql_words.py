@@ -150,6 +150,9 @@ ANSWERED: dict[str, list[list[str | None]]] = {
         ["b", "a-b", "[2,3]", "[1,2,3]"]
     ],
     # The rest of a query
+    "WITH headgate_0 AS (SELECT 'x' AS requester) SELECT DISTINCT p.requester, h.requester FROM p, headgate_0 h": [
+        ["ann", "x"]
+    ],
     "WITH a AS (SELECT 1 AS x), b AS (SELECT x + 1 AS y FROM a) SELECT * FROM a JOIN b ON y = x + 1": [["1", "2"]],
     "SELECT u.endpoint_name, e.entity_name FROM system.serving.endpoint_usage u "
     "LEFT JOIN system.serving.served_entities e USING (served_entity_id)": [["chat", None]],
@@ -196,6 +199,7 @@ def test_parameter_markers_stand_wherever_a_value_may(ask: Ask) -> None:
         ("SELECT from_json(request, 'no schema at all') FROM p", "no schema"),
         ("SELECT * FROM IDENTIFIER('p')", "identifier"),
         ("SELECT * FROM p VERSION AS OF 1", "older version"),
+        ("SELECT * FROM p@v1", "older version"),
         ("EXPLAIN SELECT 1", "queries only"),
         ("CREATE TEMP VIEW v AS SELECT 1", "queries only"),
     ],

@@ -106,6 +106,8 @@ def _run(told: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     wanted = statement.Statement(**asked, parameters=parameters)
     tables = _Tables(told["options"])
     bounds = values.Bounds(told["rows"], told["result_bytes"])
+    # Whoever finds a text that takes the translator for ever is ended by the alarm.
+    signal.setitimer(signal.ITIMER_REAL, told["seconds"])
     if looking.looks(wanted.text):
         listing = _look(wanted, tables)
         columns = [values.column(name, "VARCHAR", position) for position, name in enumerate(listing.columns)]
@@ -118,8 +120,6 @@ def _query(wanted: Statement, tables: _Tables, told: dict[str, Any], bounds: Bou
 
     from headgate.warehouse.sql import translating, values
 
-    # Whoever finds a text that takes the translator for ever is ended by the alarm,
-    signal.setitimer(signal.ITIMER_REAL, told["seconds"])
     translated = translating.translate(wanted, tables.known)
     signal.setitimer(signal.ITIMER_REAL, 0)
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -128,7 +128,7 @@ def _query(wanted: Statement, tables: _Tables, told: dict[str, Any], bounds: Bou
     for alias, name in translated.tables.items():
         connection.register(alias, tables.rows(name))
     lock(connection, told["memory_bytes"])
-    # and so is what DuckDB cannot be interrupted in: planning, and some functions.
+    # And so is what DuckDB cannot be interrupted in: planning, and some functions.
     signal.setitimer(signal.ITIMER_REAL, told["seconds"] + _INTERRUPTED_S)
     check(connection, translated.text, list(translated.tables), taken)
     timer = threading.Timer(told["seconds"], connection.interrupt)

@@ -13,7 +13,7 @@ from headgate.warehouse.sql.statement import Statement
 from headgate.warehouse.tables import places
 from headgate.warehouse.tables.places import TableName
 
-_LOOKS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(SHOW|DESC|DESCRIBE)\b", re.IGNORECASE | re.DOTALL)
+_LOOKS = re.compile(r"\s*(SHOW|DESC|DESCRIBE)\b", re.IGNORECASE)
 _PART = r"(?:`[^`]+`|[\w-]+)"
 _SHOW = re.compile(
     rf"\s*SHOW\s+(CATALOGS|SCHEMAS|DATABASES|TABLES)(?:\s+(?:IN|FROM)\s+({_PART}(?:\.{_PART})?))?(?:\s+(?:LIKE\s+)?'([^']*)')?[\s;]*",

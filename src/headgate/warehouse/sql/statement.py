@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
+MOST_CHARACTERS = 100_000
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """The value of `:name`. No value: NULL."""

@@ -15,11 +15,10 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from headgate.warehouse.sql import meanings, problems
-from headgate.warehouse.sql.statement import Parameter, Statement
+from headgate.warehouse.sql.statement import MOST_CHARACTERS, Parameter, Statement
 from headgate.warehouse.tables import places
 from headgate.warehouse.tables.places import TableName
 
-MOST_CHARACTERS = 100_000
 MOST_NODES = 20_000
 LONGEST_NAME = 255
 _NAMED = (exp.Alias, exp.Aliases, exp.Column, exp.Dot, exp.Star)
@@ -44,8 +43,12 @@ def translate(statement: Statement, readable: Callable[[TableName], bool]) -> Tr
     _name_columns(tree)
     tree = meanings.adapt(tree)
     tables: dict[TableName, str] = {}
+    # What nobody has written cannot be meant by anything that somebody has.
+    stem = "headgate_"
+    while stem in statement.text.lower():
+        stem += "_"
     for table in list(tree.find_all(exp.Table)):
-        _replace_table(table, statement, tables, readable)
+        _replace_table(table, _Replacing(statement, tables, readable, stem))
     for column in tree.find_all(exp.Column):
         column.set("db", None)
         column.set("catalog", None)
@@ -86,21 +89,32 @@ def _name_columns(tree: exp.Expression) -> None:
             found.replace(exp.alias_(found.copy(), text, quoted=True))
 
 
-def _replace_table(
-    table: exp.Table, statement: Statement, tables: dict[TableName, str], readable: Callable[[TableName], bool]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Replacing:
+    """Tables by names of ours, the same one for the same table."""
+
+    statement: Statement
+    names: dict[TableName, str]
+    readable: Callable[[TableName], bool]
+    stem: str
+
+
+def _replace_table(table: exp.Table, replacing: _Replacing) -> None:
+    statement, names = replacing.statement, replacing.names
     if not isinstance(table.this, exp.Identifier):
         return  # a function: `checking` knows which may stand here
     if not table.db and _is_named_before(table):
         return
-    if table.args.get("version") is not None or table.args.get("when") is not None:
+    named = table.args.get("alias")
+    versioned = named is not None and isinstance(named.this, exp.Parameter)  # `table@v1`
+    if versioned or table.args.get("version") is not None or table.args.get("when") is not None:
         raise problems.not_allowed("Reading an older version of a table")
     name = places.named(table.catalog or statement.catalog, table.db or statement.schema, table.name)
     written = ".".join(f"`{part}`" for part in (table.catalog, table.db, table.name) if part)
-    if (table.catalog and not table.db) or not readable(name):
+    if (table.catalog and not table.db) or not replacing.readable(name):
         raise problems.no_table(written)
     alias = table.alias or table.name
-    new = exp.to_identifier(tables.setdefault(name, f"headgate_{len(tables)}"))
+    new = exp.to_identifier(names.setdefault(name, f"{replacing.stem}{len(names)}"))
     table.set("this", new)
     table.set("db", None)
     table.set("catalog", None)
