@@ -171,7 +171,7 @@ UPSTREAM_WAITING = Metric(
 UPSTREAM_FAILURES = Metric(
     "headgate_upstream_failures_total",
     "counter",
-    "Requests to providers that got no answer, by why; see architecture/upstream.md.",
+    "Requests to providers that got no complete answer, by why; see architecture/upstream.md.",
     ("provider", "kind"),
 )
 ATTEMPTS = Metric(

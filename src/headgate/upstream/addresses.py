@@ -13,6 +13,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from headgate.clock import Clock
 from headgate.domain import outbound
@@ -96,13 +97,18 @@ class Resolver:
         asked = self._asked.get(host)
         if asked is None:
             asked = self._asked[host] = asyncio.ensure_future(self._ask(host, port))
-            asked.add_done_callback(lambda _: self._asked.pop(host, None))
+            asked.add_done_callback(partial(self._answered, host))
         try:
             # Shielded: others wait for the same answer.
             addresses = tuple(await asyncio.shield(asked))
         except OSError:
             raise UpstreamFailed(CONNECT, "The provider's host name has no address.") from None
         return addresses
+
+    def _answered(self, host: str, asked: asyncio.Future[list[str]]) -> None:
+        self._asked.pop(host, None)
+        if not asked.cancelled():
+            asked.exception()  # whoever waited may have left
 
     async def _ask(self, host: str, port: int) -> list[str]:
         loop = asyncio.get_running_loop()

@@ -13,6 +13,7 @@ from headgate.upstream.port import GARBAGE, LOST, TIMEOUT, Patience, UpstreamFai
 if TYPE_CHECKING:
     from headgate.upstream.connection import Connection
 
+_TOO_LONG = "The provider's answer is too long."
 HELD_BYTES = 256 * 1024
 """Of a stream whose reader is slow; then no more is read from its connection."""
 
@@ -21,7 +22,7 @@ class Answer:
     """`port.Response`. Ends itself, and frees its connection, once it is complete, failed, or closed."""
 
     __slots__ = (
-        "_began", "_connection", "_deadline_s", "_error", "_held", "_loop", "_most_bytes", "_patience", "_paused", "_pieces", "_sent_s",
+        "_began", "_connection", "_counted", "_deadline_s", "_error", "_held", "_loop", "_most_bytes", "_patience", "_paused", "_pieces", "_sent_s",
         "_size", "_timer", "_waiter", "_whole", "complete", "headed", "headers", "heard_s", "status",
     )  # fmt: skip
 
@@ -42,6 +43,7 @@ class Answer:
         self._whole = False
         self._paused = False
         self._began = False
+        self._counted = False
         self._error: UpstreamFailed | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._sent_s = self.heard_s = self._loop.time()
@@ -63,10 +65,10 @@ class Answer:
         while not self.complete and self._error is None and self._held <= self._most_bytes:
             await self._wait()
         if self._held > self._most_bytes:
-            self.close()
-            raise UpstreamFailed(GARBAGE, "The provider's answer is too long.")
+            self.fail(GARBAGE, _TOO_LONG)
+            raise self._told(self._error or UpstreamFailed(GARBAGE, _TOO_LONG))
         if self._error is not None:
-            raise self._error
+            raise self._told(self._error)
         return self._take()
 
     async def chunk(self) -> bytes:
@@ -77,7 +79,7 @@ class Answer:
             self._resume()
             return taken
         if self._error is not None:
-            raise self._error
+            raise self._told(self._error)
         return b""
 
     def close(self) -> None:
@@ -120,6 +122,13 @@ class Answer:
             self._error = UpstreamFailed(kind, message)
             self._settle()
             self._connection.drop()
+
+    def _told(self, error: UpstreamFailed) -> UpstreamFailed:
+        """Counted once, when its reader hears of it: what nobody read on for is no failure. Before the head is there `client` counts."""
+        if not self._counted:
+            self._counted = True
+            self._connection.terms.failed(error.kind)
+        return error
 
     def _settle(self) -> None:
         if self._timer is not None:

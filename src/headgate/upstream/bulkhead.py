@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from headgate.clock import Clock
 from headgate.telemetry.counting import Number
-from headgate.upstream.connection import Connection, Terms
-from headgate.upstream.port import BUSY, TIMEOUT, UpstreamFailed
+from headgate.upstream.connection import STOPPING, Connection, Terms
+from headgate.upstream.port import BUSY, LOST, TIMEOUT, UpstreamFailed
 from headgate.upstream.targets import Origin
 
 IDLE_S = 45.0
@@ -37,6 +37,8 @@ class Gauges:
     idle: Number
     waiting: Number
     opened: Number
+    failed: Callable[[str], None]
+    """Of which kind."""
 
 
 class Bulkhead:
@@ -45,7 +47,7 @@ class Bulkhead:
     def __init__(self, bounds: Bounds, gauges: Gauges, clock: Clock) -> None:
         """Call it on the event loop that will serve."""
         self._most, self._most_waiting, self._gauges, self._clock = bounds.most, bounds.most_waiting, gauges, clock
-        self.terms = Terms(asyncio.get_running_loop(), bounds.answer_bytes, self._freed, self._forget)
+        self.terms = Terms(asyncio.get_running_loop(), bounds.answer_bytes, self._freed, self._forget, gauges.failed)
         """For its connections."""
         self._in_use = 0
         self._busy: set[Connection] = set()
@@ -113,9 +115,12 @@ class Bulkhead:
         if self._in_use + self._idle_count > self._most:
             self._drop(next(self._all_idle()))
 
-    def opened(self) -> None:
-        """There is a new connection."""
+    def opened(self, connection: Connection) -> None:
+        """There is a new one. Raises UpstreamFailed when nobody wants it any more."""
         self._gauges.opened.add()
+        if not self._most:
+            connection.drop()
+            raise UpstreamFailed(LOST, STOPPING)
 
     def use(self, connection: Connection) -> None:
         """It has the request of somebody who entered, and leaves for it."""
@@ -134,9 +139,13 @@ class Bulkhead:
             self._drop(connection)
 
     def close(self) -> None:
-        """Closes everything; what waits for an answer fails."""
-        self._most = 0
+        """Closes everything; what waits, for a connection or an answer, fails."""
+        self._most = self._most_waiting = 0
         self.drop_idle()
+        for turn in self._waiting:
+            if not turn.done():
+                turn.set_exception(UpstreamFailed(LOST, STOPPING))
+        self._waiting.clear()
         for connection in list(self._busy):
             connection.give_up()
 

@@ -6,6 +6,7 @@ Follows no redirect, changes no URL, parses no body.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from headgate.clock import Clock
 from headgate.language_settings import ProviderSettings
@@ -63,7 +64,7 @@ class Client:
             answer, _ = await self._ask(bulkhead, target.origin, lane, (head, body, deadline_s))
             return await answer.head()
         except UpstreamFailed as failed:
-            self._counted.number(metrics.UPSTREAM_FAILURES, lane.name, failed.kind).add()
+            self._failed(lane.name, failed.kind)
             raise
 
     async def close(self) -> None:
@@ -87,7 +88,7 @@ class Client:
                 bulkhead.make_room()
                 connect_s = min(lane.patience.connect_s, deadline_s - self._loop.time())
                 connection = await self._dialler.dial(origin, connect_s, lambda: Connection(origin, bulkhead.terms))
-                bulkhead.opened()
+                bulkhead.opened(connection)
             answer = connection.send(head, body, lane.patience, deadline_s)
         except BaseException:
             bulkhead.leave()
@@ -105,12 +106,16 @@ class Client:
             number(metrics.UPSTREAM_CONNECTIONS, name, "idle"),
             number(metrics.UPSTREAM_WAITING, name),
             number(metrics.UPSTREAM_OPENED, name),
+            partial(self._failed, name),
         )
         bounds = Bounds(settings.connections, settings.waiting, settings.answer_bytes)
         bulkhead = self._lanes[name] = Bulkhead(bounds, gauges, self._clock)
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(SWEEP_S, self._sweep)
         return bulkhead
+
+    def _failed(self, lane: str, kind: str) -> None:
+        self._counted.number(metrics.UPSTREAM_FAILURES, lane, kind).add()
 
     def _sweep(self) -> None:
         """From the first request on, every few seconds until `close`."""

@@ -14,6 +14,7 @@ from headgate.upstream.decoding import Decoder, Unreadable
 from headgate.upstream.port import GARBAGE, LOST, Patience
 from headgate.upstream.targets import Origin
 
+STOPPING = "The server is stopping."
 HEAD_BYTES = 64 * 1024
 """Status line and headers of an answer, with those before it that say "wait" (1xx)."""
 JOINED_BYTES = 64 * 1024
@@ -32,6 +33,8 @@ class Terms:
     """Its request is over; whether it can take another."""
     lost: Callable[[Connection], None]
     """It had no request and is gone."""
+    failed: Callable[[str], None]
+    """Somebody was told that the rest of an answer will not come; of which kind."""
 
 
 class Connection(asyncio.Protocol):
@@ -92,7 +95,7 @@ class Connection(asyncio.Protocol):
     def give_up(self) -> None:
         """The process ends."""
         if self._answer is not None:
-            self._answer.fail(LOST, "The server is stopping.")
+            self._answer.fail(LOST, STOPPING)
 
     def drop(self) -> None:
         """Ends it at once, whatever it is doing."""

@@ -123,6 +123,17 @@ def test_waiting_for_a_connection_counts_towards_the_whole(run: Run, clients: Cl
     run(main())
 
 
+def test_who_waits_when_the_client_is_closed_is_told(run: Run, clients: Clients) -> None:
+    async def main() -> None:
+        async with RawVendor(Gate()) as vendor:
+            async with clients.opened(NARROW) as client:
+                asked = [asyncio.ensure_future(body_of(client, vendor.url)) for _ in range(4)]
+                await until(lambda: _waiting(clients) == 2)
+            assert {(await failure_of(one)).kind for one in asked} == {LOST}
+
+    run(main())
+
+
 def test_a_place_is_free_as_soon_as_the_answer_is_there(run: Run, clients: Clients) -> None:
     """Not only when it was read."""
     settings = ProviderSettings(allow_private_addresses=True, connections=1, waiting=0)

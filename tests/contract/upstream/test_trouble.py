@@ -31,7 +31,7 @@ from tests.contract.upstream.raw_vendor import (
 from headgate.language_settings import ProviderSettings
 from headgate.telemetry import metrics
 from headgate.upstream.answer import HELD_BYTES
-from headgate.upstream.port import CONNECT, GARBAGE, LOST, TIMEOUT
+from headgate.upstream.port import BUSY, CONNECT, GARBAGE, LOST, TIMEOUT
 
 
 def then_silent(*written: bytes) -> Answering:
@@ -81,7 +81,7 @@ def test_who_takes_too_long_has_failed(
             failed = await failure_of(body_of(client, vendor.url, patient(**patience)))
             assert (failed.kind, told in failed.message) == (TIMEOUT, True), failed.message
             assert clients.number(metrics.UPSTREAM_CONNECTIONS, "openai", "in_use") == 0
-            assert clients.number(metrics.UPSTREAM_FAILURES, "openai", TIMEOUT) <= 1
+            assert clients.number(metrics.UPSTREAM_FAILURES, "openai", TIMEOUT) == 1
 
     run(main())
 
@@ -105,6 +105,7 @@ def test_a_stream_whose_vendor_falls_silent_still_shows_what_came(run: Run, clie
             assert await stream.chunk() == b"one"
             assert (await failure_of(stream.chunk())).kind == TIMEOUT
             assert (await failure_of(stream.chunk())).kind == TIMEOUT
+            assert clients.number(metrics.UPSTREAM_FAILURES, "openai", TIMEOUT) == 1
 
     run(main())
 
@@ -208,6 +209,7 @@ def test_whoever_leaves_ends_the_connection_and_frees_its_place(run: Run, client
                 asking.cancel()
                 await asyncio.gather(asking, return_exceptions=True)
                 assert asking.cancelled()
+                assert clients.number(metrics.UPSTREAM_FAILURES, "openai", LOST) == 0
                 assert clients.number(metrics.UPSTREAM_CONNECTIONS, "openai", "in_use") == 0
                 assert clients.number(metrics.UPSTREAM_CONNECTIONS, "openai", "idle") == 0
 
@@ -303,6 +305,7 @@ def test_closing_the_client_fails_what_waits(run: Run, clients: Clients) -> None
                 reading = asyncio.ensure_future(stream.chunk())
                 await asyncio.sleep(0)
             assert (await failure_of(reading)).kind == LOST
+            assert (await failure_of(client.send(post(vendor.url), LANE))).kind == BUSY
             assert [handle for handle in _timers() if not handle.cancelled()] == []
 
     run(main())
