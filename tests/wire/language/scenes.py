@@ -52,6 +52,7 @@ VENDORS: Mapping[str, Vendor] = {
     "cut": Vendor(act={"hang_up_after_pieces": CUT_AFTER}),
     "claude": Vendor("anthropic"),
     "claude-tools": Vendor("anthropic", act=TOOLS),
+    "thinker": Vendor("anthropic", act=says({"text": "Because.", "reasoning": "Let me see."})),
     "claude-limited": Vendor(
         "anthropic", act={"status": 429, "message": "Slow down.", "headers": {"retry-after": "7"}}
     ),

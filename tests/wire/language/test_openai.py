@@ -73,6 +73,7 @@ def test_everything_openai_s_sdk_can_ask_is_answered_in_its_shapes(told: dict[st
         "parallel_tools": [CALLS, "tool_calls", SAID],
         "streamed_tools": CALLS,
         "structured": {"city": "Paris", "degrees": 21},
+        "reasoning": [["reasoning", "text"], "Let me see.", "Because.", True],
         "image": SAID,
         "responses": [SAID, "completed", 20],
         "responses_streamed": [SAID, "response.created", "response.completed", 20, SAID],

@@ -31,15 +31,6 @@ def test_databricks_clients_talk_embed_and_call_tools(language: Language, older:
     told = language.walk("databricks_walk.py", older)
     assert told["restricted"] == []
     got = seen(told)
-    query = got.pop("sdk_query")
-    kind, _, message = query.pop("refused")
-    assert kind == "BadRequest" and "That is not a question." in message
-    assert query == {
-        "chat": [SAID, 20, "talk", "chat.completion"],
-        "completions": [" upon a time", 20],
-        "embeddings": [VECTORS, 1],
-        "unknown": "NotFound",
-    }
     way = [["weather", "weather"], SAID, SAID, VECTORS, ["NotFoundError", 404]]
     assert got.pop("chat_databricks_tools") == [CALLS, CALLS]
     assert got == {
@@ -49,10 +40,29 @@ def test_databricks_clients_talk_embed_and_call_tools(language: Language, older:
         "databricks_openai_asynchronous": SAID,
         "chat_databricks": [SAID, 20, WORDS, [20], [SAID, SAID]],
         "chat_databricks_through_the_gateway": [SAID, SAID],
+        "chat_databricks_reasoning": [["reasoning", "text"], "Because.", "Because."],
         "chat_databricks_structured": {"city": "Paris", "degrees": 21},
         "chat_databricks_responses": [SAID, SAID],
         "databricks_embeddings": [VECTORS, VECTORS[0]],
     }
+
+
+@pytest.mark.parametrize("requirements", [(), ("databricks-sdk==0.59.0",)], ids=["current", "0.59"])
+def test_databricks_sdk_queries_chat_completions_and_embeddings(
+    language: Language, requirements: tuple[str, ...]
+) -> None:
+    python = clients.client_python(*requirements) if requirements else sys.executable
+    got = seen(language.walk("sdk_walk.py", python))
+    query = got["sdk_query"]
+    kind, _, message = query.pop("refused")
+    assert kind == "BadRequest" and "That is not a question." in message
+    assert query == {
+        "chat": [SAID, 20, "talk", "chat.completion"],
+        "completions": [" upon a time", 20],
+        "embeddings": [VECTORS, 1],
+        "unknown": "NotFound",
+    }
+    assert got["through_one_entity"] == SAID
 
 
 @pytest.mark.parametrize("version", ["0", "2"])
@@ -82,6 +92,7 @@ def test_anthropic_s_sdk_asks_any_vendor_s_model(
         "streamed": {key: [WORDS, SAID, "end_turn", 9] for key in ["claude", "talk"]},
         "events": dict.fromkeys(["claude", "talk"], KINDS),
         "tools": {"claude-tools": called, "tools": called},
+        "thinking": [["thinking", "text"], "Let me see.", "Because."],
         "bearer_token": SAID,
         "asynchronous": [[SAID], SAID],
         "listed": [True, "claude"],

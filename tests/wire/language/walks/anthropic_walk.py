@@ -76,6 +76,13 @@ def tools(models):
 
 
 @step
+def thinking(models):
+    answer = say("thinker", max_tokens=2000, thinking={"type": "enabled", "budget_tokens": 1024})
+    after = say("thinker", messages=[*HELLO, {"role": "assistant", "content": answer.content}, *HELLO])
+    return [[block.type for block in answer.content], answer.content[0].thinking, text(after)]
+
+
+@step
 def bearer_token(models):
     made = anthropic.Anthropic(base_url=BASE.format(model="claude"), api_key=None, auth_token=TOKEN, max_retries=0)
     return text(made.messages.create(model="claude", max_tokens=50, messages=HELLO))

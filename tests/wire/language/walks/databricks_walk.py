@@ -12,7 +12,6 @@ import types
 import warnings
 
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.service.serving import ChatMessage, ChatMessageRole
 from pydantic import BaseModel, Field
 from steps import HELLO, TOOLS, refusal, step, tell, walk
 
@@ -46,22 +45,6 @@ class City(BaseModel):
 
     city: str
     degrees: int
-
-
-@step
-def sdk_query(workspace):
-    said = [ChatMessage(role=ChatMessageRole.USER, content="Hi")]
-    query = workspace.serving_endpoints.query
-    chat = query("talk", messages=said, max_tokens=20, temperature=0.1)
-    text = query("complete", prompt="Once", max_tokens=20)
-    embedded = query("embed", input=["a", "b"])
-    return {
-        "chat": [chat.choices[0].message.content, chat.usage.total_tokens, chat.served_model_name, chat.object.value],
-        "completions": [text.choices[0].text, text.usage.total_tokens],
-        "embeddings": [[one.embedding for one in embedded.data], embedded.data[1].index],
-        "refused": refusal(lambda: query("refusing", messages=said)),
-        "unknown": refusal(lambda: query("nobody", messages=said))[0],
-    }
 
 
 @step
@@ -136,6 +119,16 @@ def chat_databricks_tools(workspace):
     for chunk in bound.stream("Hi"):
         whole = chunk if whole is None else whole + chunk
     return [[[c["id"], c["name"], c["args"]] for c in made.tool_calls] for made in (answer, whole)]
+
+
+@step
+def chat_databricks_reasoning(workspace):
+    """Blocks, which this client turns into text."""
+    chat = ChatDatabricks(endpoint="thinker", workspace_client=workspace, max_retries=0)
+    answer = chat.invoke("Why?")
+    again = chat.invoke([("user", "Why?"), answer, ("user", "And then?")])
+    blocks, after = json.loads(answer.content), json.loads(again.content)
+    return [[block["type"] for block in blocks], blocks[-1]["text"], after[-1]["text"]]
 
 
 @step

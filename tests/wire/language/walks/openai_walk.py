@@ -77,6 +77,20 @@ def structured(base):
 
 
 @step
+def reasoning(base):
+    """As Databricks says it: a list of blocks."""
+    answer = chat(base, "thinker").choices[0].message.content
+    chunks = [c.choices[0].delta.content for c in chat(base, "thinker", stream=True) if c.choices]
+    texts = "".join(c for c in chunks if isinstance(c, str))
+    return [
+        [block["type"] for block in answer],
+        answer[0]["summary"][0]["text"],
+        texts,
+        any(isinstance(c, list) for c in chunks),
+    ]
+
+
+@step
 def image(base):
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
     said = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, part]}]
