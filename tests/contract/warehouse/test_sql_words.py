@@ -86,8 +86,8 @@ def ask() -> Iterator[Ask]:
 
 ANSWERED: dict[str, list[list[str | None]]] = {
     # Time
-    "SELECT date_trunc('HOUR', max(request_time)), date_trunc('MM', DATE'2025-02-11') FROM p": [
-        ["2025-06-16T00:00:00.000Z", "2025-02-01T00:00:00.000"]
+    "SELECT date_trunc('HOUR', max(request_time)), date_trunc('MM', DATE'2025-02-11')::date FROM p": [
+        ["2025-06-16T00:00:00.000Z", "2025-02-01"]
     ],
     "SELECT timestampdiff(HOUR, TIMESTAMP'2025-01-01 00:59:00', TIMESTAMP'2025-01-01 01:01:00')": [["0"]],
     "SELECT datediff(MINUTE, min(request_time), max(request_time)) FROM p": [["540"]],
@@ -132,9 +132,9 @@ ANSWERED: dict[str, list[list[str | None]]] = {
     ],
     "SELECT max_by(databricks_request_id, request_time), size(collect_set(status_code)) FROM p": [["r9", "2"]],
     # Arrays, maps, structs
-    "SELECT code FROM p LATERAL VIEW explode(logging_error_codes) e AS code": [["A"], ["B"]],
+    "SELECT code FROM p LATERAL VIEW explode(logging_error_codes) e AS code ORDER BY 1": [["A"], ["B"]],
     "SELECT explode(logging_error_codes) FROM p": [["A"], ["B"]],
-    "SELECT g.guardrail, g.outcome FROM system.serving.endpoint_usage LATERAL VIEW explode(guardrails) t AS g": [
+    "SELECT g.guardrail, g.outcome FROM system.serving.endpoint_usage LATERAL VIEW explode(guardrails) t AS g ORDER BY 1": [
         ["pii", "masked"], ["safety", "passed"],
     ],
     "SELECT usage_context['team'], guardrails[0].outcome, element_at(guardrails, 2).outcome FROM system.serving.endpoint_usage": [
