@@ -174,8 +174,10 @@ def _prepare(settings: Settings) -> dict[str, object]:
     from headgate.notices import Announcer
     from headgate.store import schema
     from headgate.store.database import Database
+    from headgate.warehouse import configured as warehouse
 
     refusal = configured.refusal(settings.guardrails) or sharing.refusal(settings)
+    refusal = refusal or warehouse.refusal(settings.warehouse)
     if refusal is not None:
         return {"refusal": refusal}
     database = Database(settings.database_url, Announcer(settings.sockets))

@@ -82,7 +82,7 @@ class Spool:
 
     def __init__(self, folder: Path, settings: WarehouseSettings, clock: Clock, counted: Metrics) -> None:
         """Raises SettingsError."""
-        _checked(settings)
+        check(settings)
         self._folder, self._settings, self._clock = folder, settings, clock
         self._refusing = settings.when_full == "refuse"
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
@@ -295,7 +295,8 @@ def _refusal() -> NotRecorded:
     )
 
 
-def _checked(settings: WarehouseSettings) -> None:
+def check(settings: WarehouseSettings) -> None:
+    """Raises SettingsError."""
     for name, value, known in (
         ("durability", settings.durability, DURABILITIES),
         ("when_full", settings.when_full, WHEN_FULL),
