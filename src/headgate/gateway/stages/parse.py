@@ -6,8 +6,9 @@ is a replica's business.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
+from headgate.gateway.aside import AT_ONCE_BYTES, Aside
 from headgate.gateway.call import MESSAGES, RESPONSES, Call
 from headgate.gateway.dialects import choosing, messages, responses, vectors
 from headgate.providers import port
@@ -21,12 +22,15 @@ class Parse:
     """`call.asked` and `call.task` of a request to an external model are set from here on, `call.dialect` where its client does not speak the
     middle language; `call.body` may be translated into that."""
 
+    def __init__(self) -> None:
+        self._aside = Aside()
+
     def __call__(self, call: Call) -> Awaitable[None] | None:
         """Raises MalformedRequest, InvalidParameterValue, BadRequest."""
         entities = call.endpoint.entities
         external = entities[0].external if entities else None
         if external is None:
-            return _own(call) if call.head.api in (RESPONSES, MESSAGES) else None
+            return self._own(call) if call.head.api in (RESPONSES, MESSAGES) else None
         if call.body_bytes > len(call.body):
             return None  # too long, and not kept: the next step says so
         if isinstance(call.body, bytearray):
@@ -36,25 +40,33 @@ class Parse:
             call.asked = asked = chat.read_head(call.body)
         call.task = choosing.task(call, asked, call.endpoint.gateway.task or external.task)
         if call.head.api == MESSAGES:
-            _speak_messages(call)
-        elif call.task == port.RESPONSES:
+            return self._translate(call, _speak_messages)
+        if call.task == port.RESPONSES:
             if not choosing.all_have_responses(call):
-                _speak_responses(call)
+                return self._translate(call, _speak_responses)
         elif call.task == port.EMBEDDINGS and bytes(asked.encoding_format) == b'"base64"':
             call.dialect = vectors.PACKED
         return None
 
-
-def _own(call: Call) -> Awaitable[None] | None:
-    """A model of our own is asked for what its author wrote: a chat, or the Responses API of an agent."""
-    if call.head.api == MESSAGES:
-        call.dialect = messages.TRANSLATED
-        call.body = messages.translated(call.body, marks=False, thinking=False)
-    elif call.endpoint.gateway.task in _CHAT_TASKS:
-        _speak_responses(call)
-    else:
+    def _own(self, call: Call) -> Awaitable[None] | None:
+        """A model of our own is asked for what its author wrote: a chat, or the Responses API of an agent."""
+        if call.head.api == MESSAGES:
+            return self._translate(call, _speak_chat) or _nothing()
+        if call.endpoint.gateway.task in _CHAT_TASKS:
+            return self._translate(call, _speak_responses) or _nothing()
         return None
-    return _nothing()
+
+    def _translate(self, call: Call, speak: Callable[[Call], None]) -> Awaitable[None] | None:
+        """Long bodies in a thread: `speak` touches nothing but its call."""
+        if len(call.body) > AT_ONCE_BYTES:
+            return self._aside.do(True, lambda: speak(call))
+        speak(call)
+        return None
+
+
+def _speak_chat(call: Call) -> None:
+    call.dialect = messages.TRANSLATED
+    call.body = messages.translated(call.body, marks=False, thinking=False)
 
 
 def _speak_messages(call: Call) -> None:

@@ -14,6 +14,7 @@ from headgate.clock import Clock
 from headgate.domain.request_record import Attempt
 from headgate.domain.routing import EntityRoute
 from headgate.errors import HeadgateError
+from headgate.gateway.aside import Aside
 from headgate.gateway.call import Call, Headers, Reply, Whole
 from headgate.gateway.dialects.port import EVENTS, JSON
 from headgate.gateway.vendors import judging
@@ -29,6 +30,7 @@ from headgate.telemetry import metrics
 from headgate.telemetry.counting import Metrics
 from headgate.upstream.port import Response, Upstream, UpstreamFailed
 
+_LONGEST_REFUSAL = 64 * 1024
 _NO_CACHE = (b"cache-control", b"no-cache")
 
 
@@ -53,6 +55,7 @@ class VendorAttempts:
         self._clock = clock
         self._counted = counted
         self._tokens = Tokens(upstream, clock)
+        self._aside = Aside()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ground = Ground(clock, self._own)
 
@@ -117,7 +120,8 @@ class VendorAttempts:
 
     async def _sent(self, trying: Try, opened: Opened, speech: Speech, credential: Credential | None) -> Reply:
         call, vendor = trying.call, trying.vendor
-        outgoing = speech.outgoing(credential, self._clock.now_ms() / 1000.0)
+        now_s = self._clock.now_ms() / 1000.0
+        outgoing = await self._aside.do(speech.takes_long(len(call.body)), lambda: speech.outgoing(credential, now_s))
         sent_s = self._clock.monotonic_s()
         lane = vendor.within(max(0.001, call.deadline_s - sent_s))
         try:
@@ -138,7 +142,8 @@ class VendorAttempts:
     async def _whole(self, trying: Try, speech: Speech, response: Response) -> Reply:
         call = trying.call
         try:
-            answer = speech.answer(await response.body())
+            came = await response.body()
+            answer = await self._aside.do(speech.takes_long(len(came)), lambda: speech.answer(came))
         except UpstreamFailed as error:
             raise judging.unreached(error) from None
         except BadAnswer as error:
@@ -154,7 +159,8 @@ class VendorAttempts:
                 self._answered(trying)
                 raise
         try:
-            body = speech.whole(body)
+            passed = body
+            body = await self._aside.do(speech.takes_long(len(passed)), lambda: speech.whole(passed))
         except judging.ODD:
             raise judging.garbage(judging.NO_COMPLETION, speech.target) from None
         self._answered(trying)
@@ -235,11 +241,16 @@ class VendorAttempts:
 
 
 async def _refusal(response: Response) -> bytes:
-    """The body of an answer that is none; what is lost of it matters little."""
+    """The beginning of the body of an answer that is none; what is lost of it matters little."""
+    body = b""
     try:
-        return await response.body()
+        while len(body) < _LONGEST_REFUSAL and (chunk := await response.chunk()):
+            body += chunk
     except UpstreamFailed:
-        return b""
+        pass
+    if not response.complete:
+        response.close()
+    return body[:_LONGEST_REFUSAL]
 
 
 def _head(entity: EntityRoute, content_type: bytes, call: Call) -> Headers:

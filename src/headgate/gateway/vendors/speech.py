@@ -6,12 +6,18 @@ Pure. Asked by `attempts`.
 from __future__ import annotations
 
 from headgate.errors import HeadgateError
+from headgate.gateway.aside import AT_ONCE_BYTES
 from headgate.gateway.call import Call
 from headgate.gateway.dialects import choosing
+from headgate.gateway.dialects.identity import IDENTITY
 from headgate.gateway.dialects.port import Dialect, StreamWriter
 from headgate.gateway.vendors.vendor import Opened
 from headgate.providers.anthropic import passing
+from headgate.providers.compatible import Compatible
 from headgate.providers.port import EMBEDDINGS, Answer, Credential, Outgoing, Request, StreamReader
+
+_PASSED_AT_ONCE_BYTES = 1024 * 1024
+"""Of what goes through as it is, a few members aside."""
 
 
 class Speech:
@@ -27,6 +33,13 @@ class Speech:
         self._native = self.target.provider in self._dialect.native
         asked = call.asked
         self.streams = asked is not None and bool(asked.stream) and call.task != EMBEDDINGS
+
+    def takes_long(self, size: int) -> bool:
+        """Whether others must not wait until so many bytes of a request or an answer are looked at."""
+        if size <= AT_ONCE_BYTES:
+            return False
+        passes = self._native or (self._dialect is IDENTITY and isinstance(self._opened.provider, Compatible))
+        return not passes or size > _PASSED_AT_ONCE_BYTES
 
     def outgoing(self, credential: Credential | None, now_s: float) -> Outgoing:
         """The vendor's request. Raises HeadgateError: what the client did wrong, or what this vendor cannot do."""

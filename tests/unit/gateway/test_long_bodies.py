@@ -1,0 +1,74 @@
+"""What is long is translated where nobody waits for it: not on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import Any
+
+import pytest
+from tests.unit.gateway.test_what_is_asked import a_call
+
+from headgate.domain.external_model import ExternalModel
+from headgate.gateway import call as apis
+from headgate.gateway.aside import AT_ONCE_BYTES, Aside
+from headgate.gateway.dialects import messages
+from headgate.gateway.stages.address import Address
+from headgate.gateway.stages.parse import Parse
+from headgate.gateway.vendors.speech import Speech
+from headgate.gateway.vendors.vendor import opened
+from headgate.providers.port import CHAT
+
+LONG = [{"role": "user", "content": "a"}] * 2000
+
+
+def test_a_long_body_is_translated_in_a_thread() -> None:
+    call = a_call(apis.RESPONSES, json.dumps({"model": "churn", "input": LONG}).encode(), provider="cohere")
+    Address(1_000_000)(call)
+    waiting = Parse()(call)
+    assert waiting is not None and len(call.body) > AT_ONCE_BYTES
+
+    async def waited() -> None:
+        await waiting
+
+    asyncio.run(waited())
+    assert call.task == CHAT and len(json.loads(call.body)["messages"]) == len(LONG)
+
+
+def test_what_is_short_is_done_at_once_and_errors_come_back_from_both() -> None:
+    aside = Aside()
+    loop = threading.current_thread()
+    assert asyncio.run(aside.do(False, threading.current_thread)) is loop
+    assert asyncio.run(aside.do(True, threading.current_thread)) is not loop
+    for long in (False, True):
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(aside.do(long, lambda: 1 // 0))
+
+
+@pytest.mark.parametrize(
+    ("provider", "size", "long"),
+    [
+        ("openai", AT_ONCE_BYTES + 1, False),  # goes through as it is
+        ("openai", 1024 * 1024 + 1, True),
+        ("cohere", AT_ONCE_BYTES, False),
+        ("cohere", AT_ONCE_BYTES + 1, True),
+    ],
+)
+def test_what_goes_through_as_it_is_may_be_longer(provider: str, size: int, long: bool) -> None:
+    config = {f"{provider}_api_key": "secret"}
+    speech = Speech(_chat(provider), opened(ExternalModel("m", provider, CHAT, {}), config, 0.0))
+    assert speech.takes_long(size) is long
+
+
+def test_a_dialect_is_translated_also_for_openai() -> None:
+    call = _chat("openai")
+    call.dialect = messages.MESSAGES
+    speech = Speech(call, opened(ExternalModel("m", "openai", CHAT, {}), {"openai_api_key": "secret"}, 0.0))
+    assert speech.takes_long(AT_ONCE_BYTES + 1)
+
+
+def _chat(provider: str) -> Any:
+    call = a_call(apis.CHAT_COMPLETIONS, json.dumps({"model": "churn", "messages": []}).encode(), provider=provider)
+    call.task = CHAT
+    return call
