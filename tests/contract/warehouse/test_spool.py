@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from tests.fakes.records import House, record, until
 
-from headgate.domain.usage import Usage
 from headgate.settings import SettingsError
 from headgate.telemetry import metrics
 from headgate.warehouse.spool import segments, writing
@@ -205,7 +204,7 @@ def test_a_record_that_cannot_be_told_costs_no_other_its_place(house: House) -> 
 
     async def write() -> list[bool]:
         writing = asyncio.gather(
-            *(spool.written(item) for item in (record("a"), record("b", usage=Usage(2**70, 0)), record("c")))
+            *(spool.written(item) for item in (record("a"), record("b", duration_ms=2**70), record("c")))
         )
         await asyncio.sleep(0)
         spool.start()
