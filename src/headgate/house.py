@@ -174,10 +174,11 @@ def _prepare(settings: Settings) -> dict[str, object]:
     from headgate.notices import Announcer
     from headgate.store import schema
     from headgate.store.database import Database
+    from headgate.upstream import configured as upstream
     from headgate.warehouse import configured as warehouse
 
     refusal = configured.refusal(settings.guardrails) or sharing.refusal(settings)
-    refusal = refusal or warehouse.refusal(settings.warehouse)
+    refusal = refusal or warehouse.refusal(settings.warehouse) or upstream.refusal(settings.providers)
     if refusal is not None:
         return {"refusal": refusal}
     database = Database(settings.database_url, Announcer(settings.sockets))
