@@ -24,7 +24,9 @@ class SteadyLoad:
         *,
         connections: int = 4,
         check: Callable[[Any], bool] = lambda _: True,
+        pause_s: float = 0.0,
     ) -> None:
+        """`pause_s`: of each client between two requests, where load that never ends is not the point."""
         self.port = port
         payload = json.dumps(body).encode()
         self._request = (
@@ -32,6 +34,7 @@ class SteadyLoad:
             f"Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\nContent-Length: {len(payload)}\r\n\r\n"
         ).encode() + payload
         self._check = check
+        self._pause_s = pause_s
         self._connections = connections
         self._stopping = False
         self.answered = 0
@@ -85,6 +88,8 @@ class SteadyLoad:
             try:
                 while not self._stopping:
                     await self._one(reader, writer)
+                    if self._pause_s:
+                        await asyncio.sleep(self._pause_s)
             except (OSError, asyncio.IncompleteReadError) as error:
                 # A keep-alive connection that a draining server closes between two requests is not a failure:
                 # HTTP clients send again when nothing of the answer came and the connection was idle.

@@ -48,7 +48,7 @@ def test_requests_go_on_and_records_and_limits_catch_up(severable: tuple[Languag
     )
     there.external_endpoint(limited)
     there.put_ai_gateway(limited, rate_limits=[{"calls": LIMIT, "key": "endpoint", "renewal_period": "minute"}])
-    with SteadyLoad(there.house.port, name, HELLO, connections=4, check=_is_said) as load:
+    with SteadyLoad(there.house.port, name, HELLO, connections=4, check=_is_said, pause_s=0.005) as load:
         load.more(200)
         getattr(way, how)()
         ends = time.monotonic() + AWAY_S

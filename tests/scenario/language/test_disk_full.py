@@ -56,7 +56,7 @@ def test_a_full_disk_costs_records_or_refusals_and_nothing_else(tmp_path: Path, 
             limits = [{"calls": 10**6, "key": "user", "renewal_period": "minute"}]
             there.put_ai_gateway(NAME, inference_table_config=table, rate_limits=limits)
             servers = there.house.pids("server")
-            with AnsweredLoad(there.house, [NAME], HELLO) as load:
+            with AnsweredLoad(there.house, [NAME], HELLO, clients=2) as load:
                 load.more(50)
                 full(True)
                 _go_on(there, load, when_full)

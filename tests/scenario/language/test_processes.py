@@ -19,7 +19,7 @@ def load_on(there: LanguageHouse, name: str) -> SteadyLoad:
     def said(told: Any) -> bool:
         return bool(told["choices"][0]["message"]["content"] == SAID)
 
-    return SteadyLoad(there.house.port, name, HELLO, connections=4, check=said)
+    return SteadyLoad(there.house.port, name, HELLO, connections=4, check=said, pause_s=0.005)
 
 
 def test_no_request_is_lost_while_an_endpoint_s_config_changes_again_and_again(there: LanguageHouse) -> None:

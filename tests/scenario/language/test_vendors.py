@@ -221,7 +221,7 @@ def test_a_vendor_may_die_and_come_back_under_load_without_a_failed_request(ther
         )
         there.put_ai_gateway("mortal", fallback_config={"enabled": True})
         check = lambda told: told["choices"][0]["message"]["content"] == SAID  # noqa: E731
-        with SteadyLoad(there.house.port, "mortal", HELLO, connections=4, check=check) as load:
+        with SteadyLoad(there.house.port, "mortal", HELLO, connections=4, check=check, pause_s=0.005) as load:
             until(lambda: load.entities["mortal-a"] > 50, "the first vendor serves")
             mortal.kill()
             until(lambda: load.entities["mortal-b"] > 50, "the second serves in its place")
