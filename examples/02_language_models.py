@@ -1,8 +1,8 @@
 """One door to language models: a vendor behind a name of yours, with a spare, limits, guardrails, and a table of what was used.
 
-Needs a running server, DATABRICKS_HOST and DATABRICKS_TOKEN naming it, and OpenAI's client (`pip install openai`). The vendor is a stand-in on
-this machine (vendor.py), which the server must be allowed to reach: start it with HEADGATE_PROVIDERS_ALLOW_PRIVATE_ADDRESSES=true. For OpenAI
-itself leave out `openai_api_base`, and keep your own key below.
+Needs a running server with its tables (`pip install '.[mlflow,warehouse]'`), DATABRICKS_HOST and DATABRICKS_TOKEN naming it, and OpenAI's client
+(`pip install openai`). The vendor is a stand-in on this machine (vendor.py), which the server must be allowed to reach: start it with
+HEADGATE_PROVIDERS_ALLOW_PRIVATE_ADDRESSES=true. For OpenAI itself leave out `openai_api_base`, and keep your own key below.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.service import serving
 from vendor import vendor
 
-ENDPOINT, SCOPE = "assistant", "vendors"
+ENDPOINT, SCOPE = "assistant", "assistant-vendors"
 HELLO: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "Good morning"}]
 
 
@@ -93,7 +93,10 @@ def main() -> None:
 
     with vendor() as base:
         with step("keep the vendor's key as a secret"):
-            workspace.secrets.create_scope(SCOPE)
+            if SCOPE not in {
+                scope.name for scope in workspace.secrets.list_scopes()
+            }:  # left by a run that was broken off
+                workspace.secrets.create_scope(SCOPE)
             workspace.secrets.put_secret(SCOPE, "openai", string_value="sk-not-a-real-one")
 
         with step("create an endpoint: a model, and a spare that is asked when the first one fails"):

@@ -6,6 +6,7 @@ for server errors and retry, or lose the message).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,11 @@ from headgate import errors
 from headgate.access.oauth.refusals import Refusal
 
 _SHOWN = 3
+_LANGUAGE_MODELS = re.compile(r"(/v1)?/(chat/completions|completions|embeddings|responses|messages|models)")
+_THEIR_ADDRESS = (
+    " Language models are asked below /serving-endpoints: that is the base URL of OpenAI's SDK, and of Anthropic's"
+    " /serving-endpoints/anthropic."
+)
 
 
 def install(app: FastAPI) -> None:
@@ -71,7 +77,8 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
         return response(error.__cause__)
     where = f"{request.method} {request.url.path}"
     if error.status_code == 404:
-        return response(errors.EndpointNotFound(f"No API found for '{where}'."))
+        advice = _THEIR_ADDRESS if _LANGUAGE_MODELS.fullmatch(request.url.path) else ""
+        return response(errors.EndpointNotFound(f"No API found for '{where}'.{advice}"))
     if error.status_code == 405:
         allowed = ", ".join(_methods(request)) or "GET"
         message = f"No API found for '{where}'; this path allows {allowed}."

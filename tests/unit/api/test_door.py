@@ -80,6 +80,13 @@ def test_an_unknown_route_is_endpoint_not_found(api: ApiHouse, path: str) -> Non
     assert api.request("GET", path).error == (404, "ENDPOINT_NOT_FOUND", f"No API found for 'GET {path}'.")
 
 
+@pytest.mark.parametrize("path", ["/chat/completions", "/v1/chat/completions", "/v1/messages", "/v1/models"])
+def test_who_gave_a_client_of_language_models_the_bare_host_is_told_the_address(api: ApiHouse, path: str) -> None:
+    status, code, message = api.request("POST", path, {}).error
+    assert (status, code) == (404, "ENDPOINT_NOT_FOUND")
+    assert "/serving-endpoints: that is the base URL of OpenAI's SDK" in message
+
+
 def test_a_wrong_method_says_which_ones_there_are(api: ApiHouse) -> None:
     answer = api.request("PATCH", ENDPOINTS, {})
     assert answer.error == (405, "BAD_REQUEST", f"No API found for 'PATCH {ENDPOINTS}'; this path allows GET, POST.")
