@@ -111,6 +111,20 @@ def test_a_stream_is_kept_as_the_one_answer_it_made(house: House) -> None:
     assert usage["output_character_count"] == 5
 
 
+@pytest.mark.parametrize(
+    ("response", "tokens"),
+    [(b'data: {"choices":[{"index":0,"delta":{"content":"hello"}}]}\n\n', (1, 1)), (b"", (None, None))],
+)
+def test_what_a_client_got_before_it_left_is_counted(
+    house: House, response: bytes, tokens: tuple[int | None, ...]
+) -> None:
+    house.put(record("r1", status=499, complete=False, response=response, streamed=True, usage=None))
+    house.load()
+    (usage,) = house.usage()
+    assert (usage["input_token_count"], usage["output_token_count"]) == tokens
+    assert usage["tokens_estimated"] is (tokens[0] is not None)
+
+
 def test_requests_that_were_refused_are_rows_too(house: House) -> None:
     house.put(record("r1", status=429, error_code="REQUEST_LIMIT_EXCEEDED", usage=None, served_entity_id=None))
     house.load()

@@ -125,7 +125,7 @@ def _legacy_row(record: RequestRecord) -> dict[str, Any]:
 
 def _usage_row(record: RequestRecord, origin: Origin, prices: PriceTable) -> dict[str, Any]:
     at = _time(record.at_ms)
-    answer = (_whole_response(record) or b"") if record.task is not None and record.status < 400 else b""
+    answer = (_whole_response(record) or b"") if record.task is not None and _was_answered(record) else b""
     typed = record.input_characters, record.output_characters
     if record.task is not None and None in typed:
         typed = _counted(record, answer)
@@ -194,11 +194,16 @@ def _counted(record: RequestRecord, answer: bytes) -> tuple[int | None, int | No
     return typed, said
 
 
+def _was_answered(record: RequestRecord) -> bool:
+    """Whether a model said anything. What a client was sent before it left, or before a stream broke, has cost something."""
+    return record.status < 400 or (record.streamed and bool(record.response))
+
+
 def _used(record: RequestRecord, typed: tuple[int | None, int | None], answer: bytes) -> tuple[Usage | None, bool]:
     """What the model says, else what the API documents as an estimate; nothing for what never reached a model."""
     if record.usage is not None:
         return record.usage, False
-    if record.task is None or record.status >= 400 or typed[0] is None:
+    if record.task is None or typed[0] is None or not _was_answered(record):
         return None, False
     if record.provider is None and (said := joining.response_usage(answer)) is not None:
         return said, False
