@@ -21,9 +21,10 @@ _PROGRAM = """
 import signal, sys
 from moto.server import ThreadedMotoServer
 port = int(sys.argv[1])
+# Before there is any thread: one that does not block them would take them instead, and end the process.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGUSR2})
 server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
 server.start()
-signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGUSR2})
 while True:  # goes away on one signal, comes back with all it had on the other
     if signal.sigwait({signal.SIGUSR1, signal.SIGUSR2}) == signal.SIGUSR1:
         server.stop()
@@ -89,9 +90,13 @@ class S3Server:
 @contextlib.contextmanager
 def s3_server() -> Iterator[S3Server]:
     """Runs until the end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with socket.socket() as held:  # never listens: the port is nobody else's while the server is away
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield from _served(held.getsockname()[1])
+
+
+def _served(port: int) -> Iterator[S3Server]:
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(port)],
         stdout=subprocess.DEVNULL,
