@@ -61,7 +61,7 @@ def test_an_update_goes_through_when_control_dies_in_the_middle_of_it(there: Lan
 def test_a_killed_server_cuts_its_own_streams_only_and_their_requests_end_at_the_vendor(there: LanguageHouse) -> None:
     count = 24
     there.external_endpoint("halfway")
-    there.vendor.act("halfway", pause_s=1.5, pause_from=3)
+    there.vendor.act("halfway", pause_s=1.2, pause_from=3)
     with ExitStack() as clients:
         streams = [Stream(clients.enter_context(Client(there.house)), "halfway", HELLO) for _ in range(count)]
         _kill_a_server_under(there, streams)

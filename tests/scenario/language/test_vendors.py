@@ -116,9 +116,9 @@ def test_when_all_fail_the_last_answer_is_the_client_s(there: LanguageHouse) -> 
 
 def test_an_entity_s_own_deadline_comes_before_the_general_one(there: LanguageHouse) -> None:
     entity = there.entity("patient")
-    entity["external_model"]["timeouts"] = {"first_byte_s": 10}
+    entity["external_model"]["timeouts"] = {"first_byte_s": 30}
     there.house.create("patient", entity)
-    there.vendor.act("patient", delay_s=2.5)  # the house's general deadline is 2 s
+    there.vendor.act("patient", delay_s=3.5)  # the house's general deadline is 3 s
     assert there.ask("patient").status == 200
     there.house.delete("patient")
 
