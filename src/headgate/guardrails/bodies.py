@@ -36,6 +36,8 @@ _SETTINGS = frozenset(
     )
 )  # fmt: skip
 """Members of a request beside what is asked: names, ids, switches and descriptions. All others may say something, vendors' own ones too."""
+_SAID = frozenset(("message", "text", "delta"))
+"""Members of a choice: some vendors' answers have more than the one they should."""
 _AUTHORS = frozenset(("system", "developer", "assistant"))
 """Roles whose words are the application's or the model's."""
 
@@ -88,7 +90,7 @@ def is_answer(kind: str, path: Path) -> bool:
     """Whether the model's words stand there."""
     if kind == RESPONSES:
         return path[:1] in (("output",), ("output_text",))
-    return len(path) > 2 and path[0] == "choices" and path[2] == ("text" if kind == COMPLETIONS else "message")
+    return len(path) > 2 and path[0] == "choices" and path[2] in _SAID
 
 
 def conversation(kind: str, body: bytes) -> list[dict[str, str]]:
