@@ -5,11 +5,13 @@ Only endpoints that have guardrails pay for them. What can be decided at once is
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from headgate.clock import SystemClock
 from headgate.domain.ai_gateway import Guardrails
+from headgate.domain.request_record import FAILED, Verdict
 from headgate.domain.routing import EndpointRoute, GatewayRoute, RoutingTable
 from headgate.gateway.call import Call
 from headgate.gateway.watching import Looking, Watching
@@ -21,8 +23,12 @@ from headgate.settings import GuardrailSettings
 from headgate.telemetry import metrics
 from headgate.telemetry.counting import Metrics
 
+logger = logging.getLogger(__name__)
+
 _REMEMBERED = 1024
 _EVERY = "*"
+_SILENT_S = 60.0
+"""A guardrail that fails does so for every request: said once a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Guard:
         self._shadows = frozenset(name.strip() for name in self._settings.shadow.split(",") if name.strip())
         self._guards: dict[str, _Known] = {}
         self._looking = Looking()
+        self._silent_until_s = 0.0
 
     def equip(self, tools: Tools) -> None:
         """Once there is a way to ask models; before the first request."""
@@ -72,12 +79,27 @@ class Guard:
         """Gives up what is still being asked."""
         if call.guarding is not None:
             call.guarding.close()
-        if self._counted is not None:
-            for verdict in call.verdicts:
+        for verdict in call.verdicts:
+            if verdict.outcome == FAILED:
+                self._say(call, verdict)
+            if self._counted is not None:
                 mode = "shadow" if verdict.shadow else "enforced"
                 self._counted.number(
                     metrics.GUARDRAIL_VERDICTS, verdict.guardrail, verdict.phase, verdict.outcome, mode
                 ).add()
+
+    def _say(self, call: Call, verdict: Verdict) -> None:
+        now_s = self._tools.clock.monotonic_s()
+        if now_s < self._silent_until_s:
+            return
+        self._silent_until_s = now_s + _SILENT_S
+        logger.warning(
+            "endpoint %s: guardrail %s failed on %s: %s; more of these are not logged for a minute",
+            call.endpoint.name,
+            verdict.guardrail,
+            verdict.phase,
+            verdict.detail,
+        )
 
     async def stop(self) -> None:
         """Once no request is left."""

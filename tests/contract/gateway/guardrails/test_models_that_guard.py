@@ -91,12 +91,18 @@ def test_a_judge_that_fails_decides_as_configured(
     on(tmp_path, run, live, judge_timeout_s=0.2, on_failure=on_failure)
 
 
-def test_a_judge_that_does_not_exist_has_failed(tmp_path: Path, run: Run) -> None:
+def test_a_judge_that_does_not_exist_has_failed_and_the_log_says_so_once(
+    tmp_path: Path, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
     async def live(out: Outside) -> None:
         await guard(out, SAFETY)
-        assert (await out.ask(chat("hello"))).status == 503
+        for _ in range(3):
+            assert (await out.ask(chat("hello"))).status == 503
 
     on(tmp_path, run, live)
+    said = [record.getMessage() for record in caplog.records if "guardrail" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].startswith("endpoint churn: guardrail safety failed on input: EndpointNotFound")
 
 
 def test_a_judge_is_neither_guarded_nor_limited_when_it_judges(tmp_path: Path, run: Run) -> None:
