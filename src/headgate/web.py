@@ -125,7 +125,10 @@ def gateway(shared: Shared) -> Gateway:
     needs = GatewayDependencies(
         authenticate=shared.authenticator.authenticate,
         attempts=shared.attempts,
-        routing=RoutingSource(lambda: database.revision("routing"), routing.RoutingReader(database).read),
+        routing=RoutingSource(
+            lambda: database.revision("routing"),
+            recorded.announcing(routing.RoutingReader(database).read, settings),
+        ),
         demand=activity.demand,
         report=lambda loads, now_ms: activity.report(me, loads, now_ms),
         server_row=ServerRow(lambda revision, at_ms: servers.report(me, revision, at_ms), lambda: servers.remove(me)),

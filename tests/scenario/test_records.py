@@ -71,6 +71,13 @@ def usage_of(house: House) -> DeltaTable | None:
     return _opened(house.data_dir / "tables" / "system" / "serving" / "endpoint_usage")
 
 
+def served_of(house: House, name: str) -> set[str]:
+    """Ids of what an endpoint serves and served, as the table says."""
+    table = _opened(house.data_dir / "tables" / "system" / "serving" / "served_entities")
+    rows = [] if table is None else table.to_pyarrow_table().to_pylist()
+    return {row["served_entity_id"] for row in rows if row["endpoint_name"] == name}
+
+
 def _opened(folder: Path) -> DeltaTable | None:
     try:
         return DeltaTable(str(folder))
@@ -114,10 +121,7 @@ def test_a_request_is_a_row_with_what_it_cost_whom(kept: LanguageHouse) -> None:
     assert (usage["budget_policy_id"], usage["user_agent"]) == (policy, "tester/1")
     assert [attempt["status"] for attempt in usage["attempts"]] == [200]
     assert usage["served_entity_id"] == payload["served_entity_id"] == usage["attempts"][0]["served_entity_id"]
-    served = _opened(kept.house.data_dir / "tables" / "system" / "serving" / "served_entities")
-    assert served is not None
-    ids = {row["served_entity_id"] for row in served.to_pyarrow_table().to_pylist() if row["endpoint_name"] == "rows"}
-    assert ids == {usage["served_entity_id"]}
+    assert served_of(kept.house, "rows") == {usage["served_entity_id"]}
 
 
 def test_a_stream_is_the_answer_that_it_made(kept: LanguageHouse) -> None:
@@ -205,6 +209,7 @@ def test_custom_models_have_tables_too_in_both_forms(house: House) -> None:
     answers = {}
     for name in named:
         house.settled(name)
+        eventually(lambda name=name: served_of(house, name), "what it serves is told before it is asked anything")  # type: ignore[misc]
         answers[name] = house.predict(name, body)
     payload, usage = both(house, "modern", answers["modern"])
     assert json.loads(payload["request"]) == body
