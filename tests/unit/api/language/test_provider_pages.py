@@ -49,7 +49,7 @@ def shown(text: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     endpoints = SimpleNamespace(create=create, create_and_wait=create)
     nothing = SimpleNamespace(create_scope=lambda *_: None, put_secret=lambda *_, **__: None)
     client = SimpleNamespace(serving_endpoints=endpoints, secrets=nothing)
-    deployments = SimpleNamespace(create_endpoint=lambda name, config: sent.append({"name": name, "config": config}))
+    deployments = SimpleNamespace(create_endpoint=lambda config: sent.append(config))
     monkeypatch.setattr(databricks.sdk, "WorkspaceClient", lambda: client)
     monkeypatch.setattr(mlflow.deployments, "get_deploy_client", lambda _: deployments)
     made: dict[str, Any] = {}
