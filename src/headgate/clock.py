@@ -46,7 +46,11 @@ async def within(timeout_s: float, work: Awaitable[T]) -> T:
         await _end(task)
         if task.cancelled():
             raise asyncio.TimeoutError
-    return task.result()
+    try:
+        return task.result()
+    finally:
+        # Or an error would hold this frame, which holds the task, which holds the error: what it has seen would stay until the next collection.
+        del task, work
 
 
 async def _end(task: asyncio.Future[T]) -> None:

@@ -56,7 +56,7 @@ class Answer:
         while not self.headed and self._error is None:
             await self._wait()
         if self._error is not None:
-            raise self._error
+            raise _again(self._error)
         return self
 
     async def body(self) -> bytes:
@@ -128,7 +128,7 @@ class Answer:
         if not self._counted:
             self._counted = True
             self._connection.terms.failed(error.kind)
-        return error
+        return _again(error)
 
     def _settle(self) -> None:
         if self._timer is not None:
@@ -187,3 +187,8 @@ class Answer:
             self.fail(TIMEOUT, message)
         else:
             self._watch(due_s)
+
+
+def _again(error: UpstreamFailed) -> UpstreamFailed:
+    """One of its own for each who is told. What was raised knows the frames it passed, and those know the answer: it must not know the error."""
+    return UpstreamFailed(error.kind, error.message)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -102,5 +104,29 @@ def test_who_is_cancelled_takes_the_work_along_whatever_it_says(run: Run) -> Non
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert work.done()
+
+    run(live())
+
+
+class _Seen:
+    """Stands for a large body."""
+
+
+def test_what_an_error_has_seen_is_let_go_of_with_it(run: Run) -> None:
+    async def fail(seen: list[weakref.ref[_Seen]]) -> None:
+        large = _Seen()
+        seen.append(weakref.ref(large))
+        raise OSError("no")
+
+    async def live() -> None:
+        seen: list[weakref.ref[_Seen]] = []
+        gc.disable()
+        try:
+            with pytest.raises(OSError, match="no"):
+                await within(DEADLINE_S, fail(seen))
+            await asyncio.sleep(0)
+            assert seen[0]() is None
+        finally:
+            gc.enable()
 
     run(live())

@@ -64,27 +64,31 @@ class AskVendors(CallProvider):
         named = call.head.entity_name is not None
         entities = order.candidates(call.endpoint, call.entity, named, self._ready)
         failed: Failed | None = None
-        for entity in entities:
-            if failed is not None:
-                if call.deadline_s - self._clock.monotonic_s() < LEAST_S:
-                    break
-                self._counted.number(metrics.FALLBACKS, call.endpoint.name, call.entity.name).add()
-            tried, call.entity = call.entity, entity
-            try:
-                return await self._ask(call, entity)
-            except Failed as error:
-                failed = error
-                if not error.failure.retryable:
-                    break
-            except errors.InvalidParameterValue as error:
-                if failed is None:
-                    raise
-                # Not the client's fault: the one it was meant for could have done it.
-                judging.note_unable(call, entity, error)
-                call.entity = tried
-        assert failed is not None, "there is at least one to ask"
-        failed.error.headers.setdefault("served-model-name", call.entity.name)
-        raise failed.error
+        try:
+            for entity in entities:
+                if failed is not None:
+                    if call.deadline_s - self._clock.monotonic_s() < LEAST_S:
+                        break
+                    self._counted.number(metrics.FALLBACKS, call.endpoint.name, call.entity.name).add()
+                tried, call.entity = call.entity, entity
+                try:
+                    return await self._ask(call, entity)
+                except Failed as error:
+                    failed = error
+                    if not error.failure.retryable:
+                        break
+                except errors.InvalidParameterValue as error:
+                    if failed is None:
+                        raise
+                    # Not the client's fault: the one it was meant for could have done it.
+                    judging.note_unable(call, entity, error)
+                    call.entity = tried
+            assert failed is not None, "there is at least one to ask"
+            failed.error.headers.setdefault("served-model-name", call.entity.name)
+            raise failed.error
+        finally:
+            # What was raised knows this frame: knew the frame it too, the request's body would stay until the next collection.
+            del failed
 
     async def _beside(self, call: Call, guarding: Guarding) -> Reply:
         """The same while guardrails still ask about the request: nothing leaves before they have said yes, and after a no nothing is asked."""
@@ -97,6 +101,8 @@ class AskVendors(CallProvider):
         except BaseException:
             await _given_up(verdict, answer)
             raise
+        finally:
+            del verdict, answer  # as above
 
 
 async def _given_up(verdict: asyncio.Future[Any], answer: asyncio.Future[Any]) -> None:

@@ -68,8 +68,11 @@ class VendorAttempts:
                 opened = await vendor.keys()
             except HeadgateError as error:
                 failed = judging.keyless(error)
-                self._note(Try(call, entity, vendor, begun_s, False), failed)
-                raise failed from None
+                try:
+                    self._note(Try(call, entity, vendor, begun_s, False), failed)
+                    raise failed from None
+                finally:
+                    del failed  # see `stages.call_provider`
         trying = Try(call, entity, vendor, begun_s, vendor.breaker.begin(begun_s))
         if trying.probes:
             self._fleet.show(vendor)
