@@ -30,7 +30,7 @@ $(VENV)/.development: pyproject.toml | $(BIN)/uv
 	@touch $@ $(VENV)/.usage
 
 $(VENV)/.usage: pyproject.toml | $(BIN)/uv
-	$(AS_PIP) $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[mlflow]'
+	$(AS_PIP) $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[mlflow,warehouse]'
 	@touch $@
 
 setup: $(VENV)/.development

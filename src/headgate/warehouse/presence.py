@@ -14,4 +14,5 @@ def missing() -> str | None:
     absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if not absent:
         return None
-    return f"Inference and usage tables need {', '.join(absent)}: install them with pip install 'headgate[warehouse]', and start the server again."
+    advice = "install them where the server runs with pip install 'headgate[warehouse]' (in a clone '.[warehouse]')"
+    return f"Inference and usage tables need {', '.join(absent)}: {advice}, and start the server again."

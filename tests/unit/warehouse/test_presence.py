@@ -37,7 +37,7 @@ def test_without_it_one_is_told_what_to_install(without: None) -> None:
     told = presence.missing()
     assert told is not None
     assert "deltalake, duckdb" in told
-    assert "headgate[warehouse]" in told
+    assert "headgate[warehouse]" in told and "'.[warehouse]'" in told
 
 
 def test_without_it_nothing_is_spooled_that_nobody_would_load(without: None, tmp_path: Path) -> None:
