@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 PROCESS = "warehouse"
 LOOK_S = 1.0
+LIBRARY = {
+    "_RJEM_MALLOC_CONF": "narenas:2,tcache:false,dirty_decay_ms:500,muzzy_decay_ms:0",
+    "TOKIO_WORKER_THREADS": "4",
+}
+"""How deltalake uses memory and threads, read by it when it is imported. Its own choice is caches for each of a hundred short-lived threads and
+arenas by the number of cores, which grow for hours (decision 0181). The environment of the house comes before it."""
 
 
 def run(settings: Settings, lifeline_fd: int) -> None:
@@ -38,6 +44,8 @@ def run(settings: Settings, lifeline_fd: int) -> None:
 
 
 def _load(settings: Settings, counted: Metrics, stop: _Stop) -> None:
+    for name, value in LIBRARY.items():
+        os.environ.setdefault(name, value)
     from headgate.access import bootstrap
     from headgate.notices import Announcer
     from headgate.store import served_entity_history
