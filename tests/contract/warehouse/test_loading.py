@@ -375,3 +375,23 @@ def test_requests_are_loaded_although_nobody_can_tell_the_entities(house: House)
     house.load(entities=away)
     assert ids(house.usage()) == ["r1"]
     assert house.read(places.SERVED_ENTITIES) == []
+
+
+def test_no_reader_must_take_many_large_bodies_into_memory_together(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delta, "GROUP_BYTES", 200_000)
+    for number in range(3):
+        large = [record(f"large-{number}-{one}", request=f"{number}{one}".encode() * 5000) for one in range(20)]
+        house.put(*large, *(record(f"small-{number}-{one}", at_ms=AT_MS - 86_400_000) for one in range(20)))
+        house.load()
+    for when in ("as they were added", "compacted"):
+        groups = [
+            group
+            for part in DeltaTable(house.places.uri(PAYLOAD)).to_pyarrow_dataset().get_fragments()
+            for group in part.row_groups
+        ]
+        assert sum(group.num_rows for group in groups) == 120, when
+        assert max(group.total_byte_size for group in groups) < 300_000, when
+        house.tables().compact(PAYLOAD, datetime.now(timezone.utc).date())
+    assert max(group.num_rows for group in groups) > 5

@@ -30,12 +30,14 @@ LOG_HOURS = 2
 FEW_BYTES = 8 * 1024**2
 """Files of this size are large enough for a day that still grows."""
 ATTEMPTS = 5
-ROW_GROUP = 4000
-"""Rows that a reader must take into memory together; bodies may be large."""
+GROUP_BYTES = 16 * 1024**2
+GROUP_ROWS = 4000
+"""Of a row group, which a reader takes into memory whole: as many rows, but not more bytes, before compression, than this; bodies may be large."""
+SAMPLED_FILES = 32
+"""So many are asked how large their rows are before files are put together."""
 RETRYING = {"max_retries": "3", "retry_timeout": "20s", "timeout": "60s", "connect_timeout": "5s"}
 """Of requests to an object storage. The loader comes back anyway."""
 _DAY_S = 86400.0
-_WRITING = WriterProperties(compression="ZSTD", compression_level=3, max_row_group_size=ROW_GROUP)
 
 
 class TableTrouble(Exception):
@@ -68,6 +70,24 @@ def _translated(work: Callable[_P, _T]) -> Callable[_P, _T]:
     return translated
 
 
+def _writing(row_bytes: float) -> WriterProperties:
+    rows = max(1, min(GROUP_ROWS, int(GROUP_BYTES / max(1.0, row_bytes))))
+    return WriterProperties(compression="ZSTD", compression_level=3, max_row_group_size=rows)
+
+
+def _row_bytes(table: DeltaTable, below_bytes: int) -> float:
+    """What a row takes before compression, in files smaller than that. Asks those where it takes most after compression."""
+    files = pa.table(table.get_add_actions(flatten=True)).select(["path", "size_bytes", "num_records"]).to_pylist()
+    small = [file for file in files if file["size_bytes"] < below_bytes and file["num_records"]]
+    small.sort(key=lambda file: file["size_bytes"] / file["num_records"], reverse=True)
+    asked = {file["path"] for file in small[:SAMPLED_FILES]}
+    if not asked:
+        return 0.0
+    found = [part for part in table.to_pyarrow_dataset().get_fragments() if part.path in asked]
+    groups = [group for part in found for group in part.row_groups]
+    return max((group.total_byte_size / group.num_rows for group in groups if group.num_rows), default=0.0)
+
+
 class Tables:
     """Thread-safe for different tables; one thread at a time for one table."""
 
@@ -92,7 +112,7 @@ class Tables:
             rows,
             mode="append",
             schema_mode=None if known == set(rows.column_names) else "merge",
-            writer_properties=_WRITING,
+            writer_properties=_writing(rows.nbytes / max(1, rows.num_rows)),
             commit_properties=CommitProperties(app_transactions=[Transaction(*done)], max_commit_retries=20),
         )
 
@@ -121,8 +141,9 @@ class Tables:
         return gone
 
     def _compact(self, table: DeltaTable, target_bytes: int, which: list[tuple[str, str, str]] | None) -> int:
+        writing = _writing(_row_bytes(table, target_bytes))
         done = table.optimize.compact(
-            partition_filters=which, target_size=target_bytes, max_concurrent_tasks=1, writer_properties=_WRITING
+            partition_filters=which, target_size=target_bytes, max_concurrent_tasks=1, writer_properties=writing
         )
         return int(done["numFilesRemoved"])
 
