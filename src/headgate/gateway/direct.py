@@ -109,6 +109,7 @@ class Direct(Exchange):
                 self._refuse(error)
             except Exception as worse:  # noqa: BLE001 - nobody else looks at this task
                 self._cut(worse)
+        call.abort = _over
         routes.done()
 
     def _give_up(self) -> None:
@@ -216,3 +217,7 @@ async def _refused(error: Exception) -> None:
 
 def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+def _over() -> None:
+    """In place of what led back to the request: in a circle it would stay, its body with it, until the next collection."""

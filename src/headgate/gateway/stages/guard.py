@@ -79,6 +79,7 @@ class Guard:
         """Gives up what is still being asked."""
         if call.guarding is not None:
             call.guarding.close()
+            call.guarding = None  # it knows the call: in a circle both would stay until the next collection
         for verdict in call.verdicts:
             if verdict.outcome == FAILED:
                 self._say(call, verdict)
