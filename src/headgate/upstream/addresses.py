@@ -32,8 +32,8 @@ MOST_ADDRESSES = 16
 _METADATA = frozenset(["169.254.169.254", "fd00:ec2::254", "169.254.170.2", "169.254.170.23", "fd00:ec2::23"])
 """Where AWS gives machines, containers and pods their credentials."""
 
-_INSIDE = re.compile(r"(^|\.)(localhost|internal|local)\.?$|^[^.]*$")
-"""Names that no public server has."""
+_INSIDE = re.compile(r"(^|\.)(localhost|internal|local|0x[0-9a-f]*|[0-9]+)\.?$|^[^.]*$")
+"""Names that no public server has, and addresses as only a resolver reads them (`127.1`, `0x7f.1`, one with a dot behind it)."""
 
 Lookup = Callable[[str, int], list[str]]
 

@@ -207,6 +207,9 @@ def test_a_proxy_is_no_way_inside(run: Run, clients: Clients, certificates: Path
                     "https://localhost/",
                     "https://intranet/",
                     "https://metadata.google.internal/",
+                    "https://127.1/",
+                    "https://0x7f.1/",
+                    "https://169.254.169.254./",
                     "http://vendor.test/",
                 ):
                     assert (await failure_of(client.send(post(url), LANE))).kind == FORBIDDEN
