@@ -107,6 +107,8 @@ class LimitSettings:
     """A request that runs longer is answered 504."""
     payload_bytes: int = 16 * 1024**2
     """A larger body of a request to a model, or for tracking, is answered 400."""
+    external_payload_bytes: int = 4 * 1024**2
+    """A larger body of a request to an external model is answered 400; Databricks draws the same line."""
     api_payload_bytes: int = 2 * 1024**2
     """A larger body of any other request to the REST API, files aside, is answered 400: it is parsed where models' requests are passed on."""
     queue_per_entity: int = 1000

@@ -64,6 +64,7 @@ class StepNeeds:
     clock: Clock
     rng: Random
     payload_bytes: int
+    external_payload_bytes: int
     keeper: Keeper = field(default_factory=KeepsNothing)
     limiter: Limiter | None = None
     directory: Callable[[], Directory] | None = None
@@ -81,7 +82,7 @@ def build(needs: StepNeeds) -> Pipeline:
             Address(needs.payload_bytes),
             FindEndpoint(needs.switchboard),
             Record(needs.recorder, needs.keeper),
-            Parse(),
+            Parse(needs.external_payload_bytes),
             Limit(needs.payload_bytes, needs.limiter, needs.directory),
             needs.guard,
             choose,

@@ -104,6 +104,7 @@ class Gateway:
                 clock=needs.clock,
                 rng=needs.rng,
                 payload_bytes=limits.payload_bytes,
+                external_payload_bytes=limits.external_payload_bytes,
                 keeper=needs.keeper,
                 limiter=None if needs.sharing is None else needs.sharing.limiter,
                 directory=needs.directory,

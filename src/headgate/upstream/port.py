@@ -59,7 +59,7 @@ class Lane:
     """On whose account a request goes: requests of one lane share connections and a queue, and hold up nobody of another (a bulkhead)."""
 
     name: str
-    """The provider's name."""
+    """The provider's name, and its host where its owner chose that."""
     patience: Patience
     metadata_service: bool = False
     """Whether it may go to the cloud's metadata service, which is otherwise forbidden: only for an instance profile's credentials."""

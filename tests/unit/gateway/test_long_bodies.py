@@ -26,7 +26,7 @@ LONG = [{"role": "user", "content": "a"}] * 2000
 def test_a_long_body_is_translated_in_a_thread() -> None:
     call = a_call(apis.RESPONSES, json.dumps({"model": "churn", "input": LONG}).encode(), provider="cohere")
     Address(1_000_000)(call)
-    waiting = Parse()(call)
+    waiting = Parse(16 * 1024**2)(call)
     assert waiting is not None and len(call.body) > AT_ONCE_BYTES
 
     async def waited() -> None:

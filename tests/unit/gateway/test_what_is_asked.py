@@ -39,7 +39,7 @@ def a_call(api: str, body: bytes | bytearray, served: str = CHAT, provider: str 
 
 def entered(call: Call) -> Call:
     Address(LIMIT)(call)
-    assert Parse()(call) is None
+    assert Parse(16 * 1024**2)(call) is None
     return call
 
 
@@ -133,7 +133,14 @@ def test_a_body_that_is_too_long_is_the_limits_business_wherever_the_endpoint_is
     by_body.body_bytes = by_path.body_bytes = LIMIT + 1
     with pytest.raises(BadRequest, match="larger than the limit"):
         Address(LIMIT)(by_body)
-    assert Parse()(by_path) is None and by_path.asked is None
+    assert Parse(16 * 1024**2)(by_path) is None and by_path.asked is None
+
+
+def test_a_long_body_is_for_models_of_our_own_only() -> None:
+    call = a_call(apis.INVOCATIONS, json.dumps({"messages": HELLO}).encode())
+    with pytest.raises(BadRequest, match="for external models"):
+        Parse(call.body_bytes - 1)(call)
+    assert Parse(call.body_bytes)(call) is None
 
 
 def test_an_invocation_of_nobody_is_not_looked_for_in_its_body() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from headgate import errors
 from headgate.gateway.aside import AT_ONCE_BYTES, Aside
 from headgate.gateway.call import MESSAGES, RESPONSES, Call
 from headgate.gateway.dialects import choosing, messages, responses, vectors
@@ -22,7 +23,8 @@ class Parse:
     """`call.asked` and `call.task` of a request to an external model are set from here on, `call.dialect` where its client does not speak the
     middle language; `call.body` may be translated into that."""
 
-    def __init__(self) -> None:
+    def __init__(self, external_payload_bytes: int) -> None:
+        self._external_payload_bytes = external_payload_bytes
         self._aside = Aside()
 
     def __call__(self, call: Call) -> Awaitable[None] | None:
@@ -31,6 +33,10 @@ class Parse:
         external = entities[0].external if entities else None
         if external is None:
             return self._own(call) if call.head.api in (RESPONSES, MESSAGES) else None
+        if call.body_bytes > self._external_payload_bytes:
+            raise errors.BadRequest(
+                f"The request body is larger than the limit of {self._external_payload_bytes} bytes for external models. Send less per request."
+            )
         if call.body_bytes > len(call.body):
             return None  # too long, and not kept: the next step says so
         if isinstance(call.body, bytearray):

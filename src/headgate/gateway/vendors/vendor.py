@@ -9,9 +9,11 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from headgate import errors
 from headgate.clock import within
+from headgate.domain import external_model
 from headgate.domain.external_model import ExternalModel
 from headgate.gateway.vendors.breaker import Breaker
 from headgate.language_settings import ProviderSettings
@@ -53,6 +55,12 @@ def opened(model: ExternalModel, config: Mapping[str, str], now_s: float) -> Ope
     return Opened(provider, targets, provider.token_request(targets[model.task], now_s) is not None)
 
 
+def lane_name(model: ExternalModel) -> str:
+    """On whose account its requests go. A provider at an address that its owner chose is somebody else than the provider itself."""
+    hosts = {host for url in external_model.urls(model).values() if (host := urlsplit(url).hostname)}
+    return " ".join((model.provider, *sorted(hosts)))
+
+
 class Vendor:
     """See the module. Its breaker lives as long as its deployment key is in the routing table, its keys until they change."""
 
@@ -67,7 +75,7 @@ class Vendor:
             settings.idle_s,
             settings.total_s if model.total_s is None else model.total_s,
         )
-        self.lane = Lane(model.provider, self.patience)
+        self.lane = Lane(lane_name(model), self.patience)
         self.names: frozenset[tuple[str, str]] = frozenset()
         """(endpoint, served entity) that are this one."""
         self.opened: Opened | None = None

@@ -104,7 +104,7 @@ async def _asked(plane: VendorPlane, route: EndpointRoute, rng: random.Random) -
     body, now_s = orjson.dumps(said), SystemClock.monotonic_s()
     call = Call(Head("POST", "/", "chat", None, {}, None, b"", api), body, len(body), now_s, now_s + 600)
     call.endpoint, call.entity = route, route.entities[0]
-    waiting = Parse()(call)
+    waiting = Parse(16 * 1024**2)(call)
     if waiting is not None:
         await waiting
     try:
