@@ -188,7 +188,10 @@ def test_old_days_go_and_small_files_become_large_ones(kept: LanguageHouse) -> N
 
     eventually(lambda: old_rows() == 0, "the request of long ago came and is deleted")
 
+    keeps(kept, "aged")
+
     def compacted() -> bool:
+        kept.ask("aged")  # each a small file
         done = [commit["operation"] for commit in usage_of(kept.house).history()]  # type: ignore[union-attr]
         return "OPTIMIZE" in done and "DELETE" in done
 
