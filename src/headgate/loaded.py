@@ -29,6 +29,10 @@ LIBRARY = {
 arenas by the number of cores, which grow for hours (decision 0181). The environment of the house comes before it."""
 
 
+NICENESS = 5
+"""Requests come first where there are fewer cores than work: a table is a few seconds late anyway."""
+
+
 def run(settings: Settings, lifeline_fd: int) -> None:
     """Until SIGTERM; then everything that the servers have left is loaded first. Ends at once with the house."""
     stop = _Stop(lifeline_fd)
@@ -44,6 +48,7 @@ def run(settings: Settings, lifeline_fd: int) -> None:
 
 
 def _load(settings: Settings, counted: Metrics, stop: _Stop) -> None:
+    os.nice(NICENESS)
     for name, value in LIBRARY.items():
         os.environ.setdefault(name, value)
     from headgate.access import bootstrap
