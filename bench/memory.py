@@ -10,10 +10,11 @@ from typing import Any
 
 from bench.processes import command_line, parent_of
 
-ROLES = ("supervisor", "server", "control", "agent", "zygote", "replica", "other")
+ROLES = ("supervisor", "server", "control", "agent", "warehouse", "zygote", "replica", "other")
 _MARKS = {
     "headgate.app server": "server",
     "headgate.app control": "control",
+    "headgate.app warehouse": "warehouse",
     "headgate.app agent": "agent",
     "headgate.cli.main serve": "supervisor",
     "headgate_worker.worker": "replica",
