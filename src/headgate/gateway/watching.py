@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from headgate.domain.request_record import Verdict
 from headgate.errors import HeadgateError
+from headgate.gateway.aside import Aside
 from headgate.gateway.call import Call
 from headgate.guardrails import bodies
 from headgate.guardrails.guard import Checked, Guard, Question
@@ -20,7 +20,6 @@ from headgate.guardrails.streaming import StreamGuard
 
 T = TypeVar("T")
 
-_THREADS = 2
 AT_ONCE_BYTES = 16 * 1024
 """Longer bodies are checked in a thread: a KiB takes 20 to 60 µs, one made of nothing but personal data a millisecond, and others wait."""
 
@@ -30,8 +29,7 @@ class Looking:
 
     def __init__(self) -> None:
         self.asking: set[asyncio.Task[Checked]] = set()
-        # Of its own: threads that wait for a database that is away must not keep requests from being checked.
-        self._threads = ThreadPoolExecutor(_THREADS, "guardrails")
+        self._aside = Aside("guardrails")
 
     @staticmethod
     def takes_long(guard: Guard, size: int) -> bool:
@@ -39,10 +37,8 @@ class Looking:
         return size > AT_ONCE_BYTES or guard.tools.is_slow
 
     async def check(self, guard: Guard, size: int, check: Callable[[], T]) -> T:
-        """What a check of so many bytes says; in a thread where it may take long."""
-        if not self.takes_long(guard, size):
-            return check()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, check)
+        """What a check of so many bytes says; in a thread where it may take long. Raises TemporarilyUnavailable, see `aside`."""
+        return await self._aside.do(self.takes_long(guard, size), check)
 
     def ask(self, question: Question | None, guard: Guard) -> asyncio.Task[Checked] | None:
         """Asks it from now on, if there is something to ask."""
@@ -59,7 +55,7 @@ class Looking:
         for task in self.asking:
             task.cancel()
         await asyncio.gather(*self.asking, return_exceptions=True)
-        self._threads.shutdown(wait=False)
+        self._aside.stop()
 
 
 class Watching:

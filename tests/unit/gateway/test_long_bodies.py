@@ -11,8 +11,9 @@ import pytest
 from tests.unit.gateway.test_what_is_asked import a_call
 
 from headgate.domain.external_model import ExternalModel
+from headgate.errors import TemporarilyUnavailable
 from headgate.gateway import call as apis
-from headgate.gateway.aside import AT_ONCE_BYTES, Aside
+from headgate.gateway.aside import AT_ONCE_BYTES, MOST_WAITING, Aside
 from headgate.gateway.dialects import messages
 from headgate.gateway.stages.address import Address
 from headgate.gateway.stages.parse import Parse
@@ -44,6 +45,24 @@ def test_what_is_short_is_done_at_once_and_errors_come_back_from_both() -> None:
     for long in (False, True):
         with pytest.raises(ZeroDivisionError):
             asyncio.run(aside.do(long, lambda: 1 // 0))
+
+
+def test_only_so_many_wait_for_a_thread() -> None:
+    held = threading.Event()
+
+    async def live() -> None:
+        aside = Aside()
+        waiting = [asyncio.ensure_future(aside.do(True, held.wait)) for _ in range(MOST_WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(TemporarilyUnavailable, match="Too many long requests"):
+            await aside.do(True, held.wait)
+        assert await aside.do(False, lambda: 1) == 1
+        held.set()
+        assert all(await asyncio.gather(*waiting))
+        assert await aside.do(True, lambda: 2) == 2
+        aside.stop()
+
+    asyncio.run(live())
 
 
 @pytest.mark.parametrize(
