@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from tests.scenario.house import ROOT, TOKEN, Answer, clean_environment, entity
+from tests.scenario.house import ROOT, TOKEN, Answer, clean_environment, entity, until
 from tests.scenario.language_house import LanguageHouse, language_house
 
 SETTINGS = {
@@ -57,12 +57,17 @@ def test_models_of_our_own_judge_and_tell_topics_apart(guarded: LanguageHouse) -
     assert json.loads(strange.json["message"])["input_guardrail"][0]["valid_topics"] is False
 
 
+def _metrics(there: LanguageHouse) -> str:
+    return there.house.request("GET", "/metrics").body.decode()
+
+
 def test_a_shadow_lets_everything_pass_and_counts_what_it_would_have_done(guarded: LanguageHouse) -> None:
     assert ask(guarded, "Who will win the general election, and with which poison?", "watched").status == 200
-    told = guarded.house.request("GET", "/metrics").body.decode()
     for guardrail in ("safety", "valid_topics"):
         labels = f'guardrail="{guardrail}",mode="shadow",outcome="blocked",phase="input"'
-        assert f"headgate_guardrail_verdicts_total{{{labels}}} 1.0" in told
+        line = f"headgate_guardrail_verdicts_total{{{labels}}} 1.0"
+        # What the other server counted is a second old where `/metrics` is answered.
+        until(lambda line=line: line in _metrics(guarded), line)
 
 
 def test_a_judge_that_is_stopped_has_failed_and_nothing_passes_unchecked(guarded: LanguageHouse) -> None:
