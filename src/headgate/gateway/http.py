@@ -11,8 +11,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from headgate import errors
 from headgate.gateway.call import Call
 from headgate.gateway.direct import Direct
 from headgate.gateway.heads import Heads, KnownHead
@@ -27,6 +29,12 @@ _OPEN_BODY_BYTES = 65536
 
 _COPIED_BYTES = 65536
 """Longer answers are written apart from their heads."""
+
+APART_BYTES = 65536
+"""Of what is no body: a head, what frames a body, what follows it. Whoever sends it may be anybody, and the parser keeps all of it."""
+
+ARRIVAL_S = 60.0
+"""A head must be there so long after its first byte, or after its connection; within a body nobody is silent for longer."""
 
 _END_OF_HEAD = b"\r\n\r\n"
 
@@ -97,6 +105,18 @@ class DoorProtocol(OneWriteProtocol):
         """Whether the message being parsed comes after the last one to be answered."""
         self._patience: asyncio.TimerHandle | None = None
         self._answered_s = 0.0
+        self._headless = True
+        """Whether the parser has no head of the message that comes, or will come, next."""
+        self._apart = 0
+        """Bytes of the message being parsed since the last that were its body."""
+        self._heard_s = 0.0
+        """When a part of it came last."""
+        self._arrival: asyncio.TimerHandle | None = None
+        """Ends the connection when the rest does not come."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._arrival = self.loop.call_later(ARRIVAL_S, self._look_for_rest)
 
     # -- what the client sends -------------------------------------------------------------------------------------
 
@@ -107,11 +127,16 @@ class DoorProtocol(OneWriteProtocol):
                 known = self._heads.known.get(data[:end])
                 if known is not None and len(data) == end + known.body_bytes:
                     # These very bytes were parsed before.
+                    if self._arrival is not None:
+                        self._arrived()
                     self._begin(known, data[end:])
                     return
             self._data = data
+        self._apart += len(data)
         super().data_received(data)
         self._data = None
+        if not self._between or self._apart > APART_BYTES:
+            self._unfinished()
         if self._known is not None and self._patience is None:
             self._patience = self.loop.call_later(PATIENCE_S, self._lose_patience)
 
@@ -119,6 +144,7 @@ class DoorProtocol(OneWriteProtocol):
         if not self._between:
             self._data = None
         self._between = False
+        self._headless = True
         self._url = b""
         self._fields = []
 
@@ -129,6 +155,7 @@ class DoorProtocol(OneWriteProtocol):
         self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        self._headless = False
         self._deaf = self.transport.is_closing()
         if self._deaf:
             return
@@ -142,6 +169,7 @@ class DoorProtocol(OneWriteProtocol):
         self._replay(self._url, self._fields)
 
     def on_body(self, body: bytes) -> None:
+        self._apart = 0
         if self._large is not None:
             start = self._filled
             self._filled = end = start + len(body)
@@ -153,6 +181,9 @@ class DoorProtocol(OneWriteProtocol):
 
     def on_message_complete(self) -> None:
         self._between = True
+        self._apart = 0
+        if self._arrival is not None:
+            self._arrived()
         known, self._known = self._known, None
         if known is None:
             if not self._deaf:
@@ -173,6 +204,7 @@ class DoorProtocol(OneWriteProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         exchange, self._exchange = self._exchange, None
         self._known = self._large = None
+        self._arrived()
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
@@ -201,6 +233,43 @@ class DoorProtocol(OneWriteProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
         else:
             super().timeout_keep_alive_handler()
+
+    def _unfinished(self) -> None:
+        """A part of a message has come."""
+        if self._apart > APART_BYTES:
+            # Also before its answer: whoever was let in may send this as well.
+            self._known = self._large = None
+            self._too_long()
+            return
+        self._heard_s = self.loop.time()
+        if self._arrival is None:
+            self._arrival = self.loop.call_later(ARRIVAL_S, self._look_for_rest)
+
+    def _too_long(self) -> None:
+        if self._is_idle() and not self.transport.is_closing():
+            error = errors.BadRequest(
+                f"The request has more than {APART_BYTES} bytes that are no body. Send fewer or shorter headers."
+            )
+            body = orjson.dumps(error.body())
+            head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+            self.transport.write(self._door.status(400, self.server_state.default_headers) + head + body)
+        self.transport.close()
+
+    def _arrived(self) -> None:
+        """All of a message is there, or nothing more comes."""
+        if self._arrival is not None:
+            self._arrival.cancel()
+            self._arrival = None
+
+    def _look_for_rest(self) -> None:
+        left_s = 0.0 if self._headless else self._heard_s + ARRIVAL_S - self.loop.time()
+        if self.flow.read_paused:  # it is we who do not listen
+            left_s = ARRIVAL_S
+        if left_s > 0:
+            self._arrival = self.loop.call_later(left_s, self._look_for_rest)
+        else:
+            self._arrival = None
+            self.transport.close()
 
     def _is_idle(self) -> bool:
         """Whether no request is in the works."""
