@@ -16,7 +16,7 @@ from headgate.upstream.targets import Origin
 
 STOPPING = "The server is stopping."
 HEAD_BYTES = 64 * 1024
-"""Status line and headers of an answer, with those before it that say "wait" (1xx)."""
+"""Status line and headers of an answer, with those before it that say "wait" (1xx); and whatever later is no body: trailers, what frames chunks."""
 JOINED_BYTES = 64 * 1024
 """A body up to this length is copied behind its head; a longer one costs more to copy than a second buffer of one system call."""
 _KEPT_FOR = re.compile(rb"\btimeout=(\d{1,6})\b")
@@ -115,6 +115,7 @@ class Connection(asyncio.Protocol):
             self._spoiled = True  # an answer nobody asked for
             self._gone()
             return
+        self._read_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -124,12 +125,11 @@ class Connection(asyncio.Protocol):
                 return
         if self._done:
             self._finish(answer)
+        elif self._read_bytes > HEAD_BYTES:
+            # The parser keeps all of it.
+            answer.fail(GARBAGE, "The head of the provider's answer, or what follows it, is too long.")
         elif not answer.headed:
-            self._read_bytes += len(data)
-            if self._read_bytes > HEAD_BYTES:
-                answer.fail(GARBAGE, "The head of the provider's answer is too long.")
-            else:
-                answer.heard_s = self.terms.loop.time()
+            answer.heard_s = self.terms.loop.time()
         elif answer is self._answer:
             answer.on_read(self.terms.loop.time())
 
@@ -177,7 +177,7 @@ class Connection(asyncio.Protocol):
         encoding = headers.get(b"content-encoding", b"").strip().lower()
         if encoding and encoding != b"identity":
             try:
-                self._decoder = Decoder(encoding, self.terms.answer_bytes)
+                self._decoder = Decoder(encoding)
             except Unreadable:
                 answer.fail(GARBAGE, "The provider's answer is compressed in a way nobody asked for.")
                 return
@@ -187,6 +187,7 @@ class Connection(asyncio.Protocol):
         answer = self._answer
         if answer is None or self._done:
             return
+        self._read_bytes = 0
         if self._decoder is not None:
             try:
                 piece = self._decoder.feed(piece)

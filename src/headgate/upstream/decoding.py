@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import zlib
 
+GROWS = 32
+"""A body becomes so many times as long, and AT_ONCE_BYTES at once where less came of it before. Text becomes four times as long, a bomb a thousand
+times; unpacking happens on the event loop, where everybody else waits."""
+AT_ONCE_BYTES = 1024 * 1024
+
 
 class Unreadable(Exception):
     """The body is not what its head says, or swells beyond the bound."""
@@ -12,14 +17,14 @@ class Unreadable(Exception):
 class Decoder:
     """One compressed body, piece by piece."""
 
-    __slots__ = ("_encoding", "_most_bytes", "_stream", "fed")
+    __slots__ = ("_encoding", "_room", "_stream", "fed")
 
-    def __init__(self, encoding: bytes, most_bytes: int) -> None:
-        """`most_bytes`: that one piece may become. Raises Unreadable for an encoding nobody asked for."""
+    def __init__(self, encoding: bytes) -> None:
+        """Raises Unreadable for an encoding nobody asked for."""
         if encoding not in (b"gzip", b"x-gzip", b"deflate"):
             raise Unreadable
         self._stream = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as its first bytes say
-        self._most_bytes = most_bytes
+        self._room = AT_ONCE_BYTES
         self._encoding = encoding
         self.fed = False
         """Whether there was any of it."""
@@ -30,9 +35,11 @@ class Decoder:
             self._stream = zlib.decompressobj(-zlib.MAX_WBITS)  # some servers leave the zlib header away
         self.fed = True
         try:
-            out = self._stream.decompress(piece, self._most_bytes)
+            room = min(self._room, AT_ONCE_BYTES) + GROWS * len(piece)
+            out = self._stream.decompress(piece, room)
         except zlib.error:
             raise Unreadable from None
+        self._room = room - len(out)
         if self._stream.unconsumed_tail or self._stream.unused_data:
             raise Unreadable
         return out

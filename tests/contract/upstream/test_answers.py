@@ -194,6 +194,7 @@ def test_a_compressed_stream_is_handed_on_as_it_comes(run: Run, clients: Clients
 
 
 _PACKED = gzip.compress(b"one" * 1000, mtime=0)
+_BOMB = gzip.compress(bytes(2**23), mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +213,12 @@ _PACKED = gzip.compress(b"one" * 1000, mtime=0)
         head("upgrade: websocket", "connection: upgrade", status="101 Switching Protocols"),
         head("x: " + "y" * 100_000),
         head(*(f"x-{number}: y" for number in range(20_000))),
+        CHUNKED + framed(b"one") + b"0\r\nx-trailer: " + b"y" * 2**20,
+        CHUNKED + framed(b"one") + b"0\r\n" + b"x-trailer: y\r\n" * 2**16,
+        CHUNKED + framed(b"one") + b"1;" + b"y" * 2**20,
+        whole(_BOMB, "content-encoding: gzip"),
+        CHUNKED.replace(b"content-type", b"content-encoding: gzip\r\nx")
+        + framed(*(_BOMB[at : at + 512] for at in range(0, len(_BOMB), 512))),
     ],
 )
 def test_garbage_is_named_so(run: Run, clients: Clients, written: bytes) -> None:
