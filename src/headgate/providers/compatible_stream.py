@@ -89,7 +89,7 @@ class _Framed:
             payloads = [event.data for event in self._splitter.feed(chunk)]
         except sse.NotEvents:
             return self._fail("sent a stream that is not one of events")
-        self._holds = bool(self._splitter.held)
+        self._holds = self._splitter.holds
         return self._framed(payloads)
 
     def end(self) -> list[bytes]:

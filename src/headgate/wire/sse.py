@@ -40,9 +40,9 @@ class Splitter:
         self._carriage_return = False
 
     @property
-    def held(self) -> bytes:
-        """What has come of an event that is not whole yet."""
-        return bytes(self._held)
+    def holds(self) -> bool:
+        """Whether a part has come of an event that is not whole yet."""
+        return bool(self._held)
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events this chunk completes. Raises NotEvents."""
@@ -92,8 +92,8 @@ def _event(block: bytes) -> Event | None:
 
 
 def event(payload: bytes) -> bytes:
-    """One event with this JSON, which holds no line feed."""
-    return b"data: " + payload + b"\n\n"
+    """One event with this JSON. Line feeds in it, where a vendor wrote several `data:` lines, mean no more than spaces; clients read line by line."""
+    return b"data: " + payload.replace(b"\n", b" ") + b"\n\n"
 
 
 def error_event(error: HeadgateError) -> bytes:

@@ -40,6 +40,11 @@ def test_the_usage_chunk_is_for_those_who_asked(include_usage: bool):
     assert read.usage == Usage(3, 2) and read.complete and read.end() == []
 
 
+def test_an_event_of_several_lines_leaves_as_one():
+    said = b'data: {"id":"1",\ndata: "choices":[]}\n\n'
+    assert reader().feed(said + chunk()) == [b'data: {"id":"1", "choices":[]}\n\n', chunk()]
+
+
 def test_usage_in_every_chunk_stays_and_the_last_counts():
     read = reader()
     one, two = chunk(usage={**USED, "completion_tokens": 1}), chunk("b", "stop", usage=USED)

@@ -70,7 +70,7 @@ class Reader:
             for event in self._splitter.feed(chunk):
                 self._look(event)
                 name = event.name or orjson.loads(event.data)["type"].encode()
-                out.append(b"event: %b\ndata: %b\n\n" % (name, event.data))
+                out.append(b"event: %b\n%b" % (name, sse.event(event.data)))
                 if self.complete or self.failure is not None:
                     break
         except (sse.NotEvents, orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError, ValueError):
