@@ -57,7 +57,7 @@ class Heads:
         target = _target(url, self._prefix)
         if target is None or parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
             return None
-        headers = dict(fields)
+        headers = paths.headers_of(fields)
         length = headers.get(b"content-length", b"0")
         if not _ELSEWHERE.isdisjoint(headers) or not length.isdigit():
             return None

@@ -12,7 +12,7 @@ What is below `/serving-endpoints/` is also below `/{workspace_id}/serving-endpo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from headgate import errors
@@ -52,6 +52,8 @@ ROUTES: tuple[tuple[str, str], ...] = (
     *(("GET", path + "/{id}") for path in MODELS_PATHS),
 )
 """(method, path) of all that is answered here."""
+
+_LISTED = b"anthropic-beta"
 
 _HOW = "Send requests as POST /serving-endpoints/{name}/invocations."
 _HOW_BY_BODY = (
@@ -112,6 +114,14 @@ def _find(path: str) -> Target | None:
     base, _, name = path.rpartition("/")
     listed = _TARGETS.get(base)
     return Target(name, None, MODELS, listed.anthropic) if listed is not None and listed.api == MODELS else None
+
+
+def headers_of(fields: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by their names, which are in lower case. Of several of a name the last counts, but where all of them together are a list that goes on."""
+    headers = dict(fields)
+    if len(headers) != len(fields) and _LISTED in headers:
+        headers[_LISTED] = b",".join([value for name, value in fields if name == _LISTED])
+    return headers
 
 
 def head(method: str, path: str, found: Target, headers: Mapping[bytes, bytes]) -> Head:

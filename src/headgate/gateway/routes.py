@@ -267,7 +267,9 @@ def _whole(status: int, headers: Headers, body: bytes) -> Reply:
 def _head(scope: Mapping[str, Any], prefix: str) -> Head:
     """Raises EndpointNotFound, MethodNotAllowed."""
     method, path = scope["method"], scope["path"]
-    return paths.head(method, path, paths.target(method, paths.within_workspace(path, prefix)), dict(scope["headers"]))
+    return paths.head(
+        method, path, paths.target(method, paths.within_workspace(path, prefix)), paths.headers_of(scope["headers"])
+    )
 
 
 def address(scope: Mapping[str, Any]) -> str:

@@ -215,3 +215,8 @@ def test_whatever_stands_in_a_block_or_an_item_only_errors_for_the_client_come_o
         choosing.of(call).request(call, NOTHING)
     except HeadgateError as error:
         assert error.http_status == 400
+
+
+def test_of_headers_with_one_name_the_last_counts_and_of_a_list_all() -> None:
+    fields = [(b"x", b"1"), (b"anthropic-beta", b"a,b"), (b"x", b"2"), (b"anthropic-beta", b"c")]
+    assert paths.headers_of(fields) == {b"x": b"2", b"anthropic-beta": b"a,b,c"}
