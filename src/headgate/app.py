@@ -38,6 +38,8 @@ class Role:
     lifeline_fd: int
     socket_fd: int
     number: int
+    models_at: str = ""
+    """Where models run, if not in this house."""
 
 
 def serve(settings: Settings) -> int:
@@ -64,6 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--number", type=int, default=0)
     parser.add_argument("--secret-key-fd", type=int, default=-1)
     parser.add_argument("--secrets-fd", type=int, default=-1)
+    parser.add_argument("--models-at", default="")
     given = parser.parse_args(arguments)
     secrets = json.loads(os.pread(given.secrets_fd, _SECRET_KEY_BYTES, 0)) if given.secrets_fd >= 0 else None
     settings = settings_module.from_json(json.loads(given.settings.read_text()), secrets)
@@ -71,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
         secret_key = os.pread(given.secret_key_fd, _SECRET_KEY_BYTES, 0).decode()
         settings = dataclasses.replace(settings, secret_key=secret_key)
     logs.configure(settings.log_level, settings.log_format, given.role)
-    roles[given.role](Role(settings, given.lifeline_fd, given.socket_fd, given.number))
+    roles[given.role](Role(settings, given.lifeline_fd, given.socket_fd, given.number, given.models_at))
 
 
 def run_server(role: Role) -> None:
@@ -95,9 +98,9 @@ async def _serve_public(role: Role) -> None:
 
     settings, name = role.settings, f"server-{role.number}"
     database = Database(settings.database_url, Announcer(settings.sockets))
-    counted = Metrics(settings.sockets / "metrics", name)
+    counted, server_id = Metrics(settings.sockets / "metrics", name), bootstrap.server_id(settings, role.number)
     sealer = sealing.open_sealer(settings)
-    follower = web.follower(database, counted, name)
+    follower = web.follower(database, counted, server_id)
     key, workspace, clock = bootstrap.token_hash_key(database, sealer), bootstrap.workspace_id(database), SystemClock()
     place = oauth.Place(settings, database, sealer, clock, workspace, key)
     verified = oauth.verification(place)
@@ -105,8 +108,8 @@ async def _serve_public(role: Role) -> None:
     attempts = Attempts(counted=counted, free=settings.limits.refusals_per_minute)
     audit = web.audit_log(settings, database, counted)
     shared = web.Shared(
-        settings, database, authenticator, counted, workspace, name, sealer, follower, attempts,
-        web.authorization_server(place, verified, authenticator, follower), audit, role.lifeline_fd,
+        settings, database, authenticator, counted, workspace, server_id, sealer, follower, attempts,
+        web.authorization_server(place, verified, authenticator, follower), audit, role.models_at, role.lifeline_fd,
     )  # fmt: skip
     gateway = web.gateway(shared)
 
@@ -146,7 +149,7 @@ async def _serve_public(role: Role) -> None:
 def run_control(role: Role) -> None:
     """The control loop."""
     from headgate import followed, traced
-    from headgate.access import sealing
+    from headgate.access import bootstrap, sealing
     from headgate.access.secrets import Vault
     from headgate.control import loop
     from headgate.control.lookup import Lookup
@@ -163,12 +166,13 @@ def run_control(role: Role) -> None:
     async def live() -> None:
         database = Database(settings.database_url, Announcer(settings.sockets))
         runtime = AgentClient(settings.sockets / "agent.sock")
-        registry = Registry(database, storages.open_storage(settings, storages.MODELS, clock), clock)
+        storage = storages.open_storage(settings, storages.MODELS, clock, role.models_at)
+        registry = Registry(database, storage, clock)
         describe = storages.describing(settings, registry)
         if settings.storage.url:  # which may be away: nobody waits for it
             describe = Lookup(describe, clock)
             recovery.begin(registry.recover)
-        else:
+        elif not role.models_at:
             registry.recover()
         sealer = sealing.open_sealer(settings)
         vault = Vault(Secrets(database), sealer, clock)
@@ -179,6 +183,7 @@ def run_control(role: Role) -> None:
             settings=settings,
             clock=clock,
             run_dir=settings.sockets,
+            house=bootstrap.own_house(settings).id,
             hold=served_models.hold_within,
             refusal=followed.refusal(database, describe),
             secret_vars=traced.secret_vars(settings, database, sealer, vault.resolve),
@@ -208,7 +213,7 @@ def run_tracking(role: Role) -> None:
     """MLflow's own server, a child of the first server process that needs it."""
     from headgate import tracked
 
-    tracked.run_child(role.settings, role.lifeline_fd)
+    tracked.run_child(role.settings, role.lifeline_fd, role.models_at)
 
 
 def run_warehouse(role: Role) -> None:

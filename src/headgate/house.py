@@ -57,11 +57,12 @@ class _Public:
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
-    """The administrator's token and whether it was made just now."""
+class _Prepared:
+    """The administrator's token, whether it was made just now, and where models run if not here."""
 
-    value: str
+    token: str
     made_now: bool
+    models_at: str
 
 
 def run(settings: Settings) -> int:
@@ -80,7 +81,7 @@ def run(settings: Settings) -> int:
         except supervisor.Locked as error:
             raise CannotServe(str(error)) from error
         _sweep(settings.sockets)
-        token = _prepare_store(settings)
+        prepared = _prepare_store(settings)
         public = _listen(settings)
         lifeline = os.pipe()
         house_of = _House(
@@ -90,10 +91,11 @@ def run(settings: Settings) -> int:
             public.socket.fileno(),
             _secret_key_fd(settings),
             _secrets_fd(settings),
+            prepared.models_at,
         )
         programs = _programs(settings, house_of)
         house = supervisor.Supervisor(programs, lifeline, before_stop=public.socket.close)
-        house.run(_Greeter(public, token, settings, began).tick)
+        house.run(_Greeter(public, prepared, settings, began).tick)
     return 0
 
 
@@ -133,8 +135,8 @@ def _sweep(run_dir: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def _prepare_store(settings: Settings) -> _Token:
-    """The newest schema, and the first administrator's token. Raises CannotServe."""
+def _prepare_store(settings: Settings) -> _Prepared:
+    """The newest schema, and what is made at the first start. Raises CannotServe."""
     answer, told = os.pipe()
     child = os.fork()
     if child == 0:
@@ -146,10 +148,10 @@ def _prepare_store(settings: Settings) -> _Token:
     os.waitpid(child, 0)
     if not said:
         raise CannotServe("the database could not be prepared; the reason is above")
-    token = json.loads(said)
-    if "refusal" in token:
-        raise CannotServe(token["refusal"])
-    return _Token(**token)
+    told = json.loads(said)
+    if "refusal" in told:
+        raise CannotServe(told["refusal"])
+    return _Prepared(**told)
 
 
 def _prepare_and_exit(settings: Settings, told: int) -> NoReturn:
@@ -164,7 +166,7 @@ def _prepare_and_exit(settings: Settings, told: int) -> NoReturn:
 
 
 def _prepare(settings: Settings) -> dict[str, object]:
-    """The fields of a `_Token`, or `refusal`: why this database is not served."""
+    """The fields of a `_Prepared`, or `refusal`: why this database is not served."""
     # A third of a second and 30 MB that the supervisor would never use again.
     from headgate.access import bootstrap, sealing, secret_key
     from headgate.access.oauth import server as oauth
@@ -172,7 +174,7 @@ def _prepare(settings: Settings) -> dict[str, object]:
     from headgate.guardrails import configured
     from headgate.limits import sharing
     from headgate.notices import Announcer
-    from headgate.store import schema
+    from headgate.store import houses, schema
     from headgate.store.database import Database
     from headgate.upstream import configured as upstream
     from headgate.warehouse import configured as warehouse
@@ -182,16 +184,26 @@ def _prepare(settings: Settings) -> dict[str, object]:
     if refusal is not None:
         return {"refusal": refusal}
     database = Database(settings.database_url, Announcer(settings.sockets))
-    schema.upgrade(database)
-    try:
-        sealer = secret_key.ensure(database, settings)
-    except sealing.UnusableKey as problem:
-        return {"refusal": str(problem)}
-    workspace_id, clock = bootstrap.workspace_id(database), SystemClock()
-    token = bootstrap.ensure_administrator(database, settings, sealer, clock)
-    oauth.prepare(oauth.Place(settings, database, sealer, clock, workspace_id))
+    with database.alone():
+        schema.upgrade(database)
+        try:
+            sealer = secret_key.ensure(database, settings)
+        except sealing.UnusableKey as problem:
+            return {"refusal": str(problem)}
+        workspace_id, clock = bootstrap.workspace_id(database), SystemClock()
+        token = bootstrap.ensure_administrator(database, settings, sealer, clock)
+        oauth.prepare(oauth.Place(settings, database, sealer, clock, workspace_id))
+        own = bootstrap.own_house(settings)
+        home = houses.settle_models(database, own)
     database.close()
-    return {"value": token.value, "made_now": token.made_now}
+    if home.id != own.id:
+        logger.info(
+            "models run in the house %s (%s), which was the first on this database; this one serves external models",
+            home.id,
+            home.where,
+        )
+    models_at = "" if home.id == own.id else home.where
+    return {"token": token.value, "made_now": token.made_now, "models_at": models_at}
 
 
 def _listen(settings: Settings) -> _Public:
@@ -235,6 +247,8 @@ class _House:
     listener_fd: int
     secret_key_fd: int | None
     secrets_fd: int
+    models_at: str
+    """Machine and data directory of the house that runs models; empty: here."""
 
 
 def _secret_key_fd(settings: Settings) -> int | None:
@@ -258,7 +272,7 @@ def _programs(settings: Settings, house: _House) -> list[list[supervisor.Program
 
     def program(role: str, number: int = 0) -> supervisor.Program:
         command = [sys.executable, "-m", "headgate.app", role, "--settings", str(house.settings_file)]
-        command += ["--lifeline-fd", str(house.lifeline_fd), "--number", str(number)]
+        command += ["--lifeline-fd", str(house.lifeline_fd), "--number", str(number), f"--models-at={house.models_at}"]
         fds = {"socket": house.listener_fd if role == "server" else None}
         fds["secret-key"] = house.secret_key_fd if role not in ("agent", "warehouse") else None
         fds["secrets"] = house.secrets_fd
@@ -277,9 +291,9 @@ def _programs(settings: Settings, house: _House) -> list[list[supervisor.Program
 class _Greeter:
     """Says once that the house serves, and how to reach it."""
 
-    def __init__(self, public: _Public, token: _Token, settings: Settings, began: float) -> None:
+    def __init__(self, public: _Public, prepared: _Prepared, settings: Settings, began: float) -> None:
         self._public = public
-        self._token = token
+        self._prepared = prepared
         self._settings = settings
         self._began = began
         self._done = False
@@ -290,10 +304,10 @@ class _Greeter:
         self._done = True
         url = self._public.url
         file = self._settings.data_dir / "admin-token"
-        token = self._token.value if self._token.made_now else f"$(cat {file})"
+        token = self._prepared.token if self._prepared.made_now else f"$(cat {file})"
         seconds = time.monotonic() - self._began
         print(f"Headgate serves at {url} (ready after {seconds:.1f} s, data in {self._settings.data_dir})")
-        if self._token.made_now:
+        if self._prepared.made_now:
             print(f"The administrator's token is shown once; it is kept in {file}.")
         print(f"\n  export DATABRICKS_HOST={url}\n  export DATABRICKS_TOKEN={token}\n", flush=True)
 

@@ -29,12 +29,12 @@ from headgate.tracking.store_uri import store_uri
 from headgate.tracking.upstream import Upstream
 
 
-def artifacts(settings: Settings) -> Storage:
-    """Where artifacts of runs, logged models and traces lie."""
-    return storages.open_storage(settings, "artifacts", SystemClock())
+def artifacts(settings: Settings, models_at: str = "") -> Storage:
+    """Where artifacts of runs, logged models and traces lie. `models_at`: the house that has files, if it is another."""
+    return storages.open_storage(settings, "artifacts", SystemClock(), models_at)
 
 
-def tracking(settings: Settings, lifeline_fd: int) -> Tracking:
+def tracking(settings: Settings, lifeline_fd: int, models_at: str = "") -> Tracking:
     """A server process's way to MLflow's server, which is started when it is first needed."""
     own = settings.tracking
     path = settings.sockets / "settings.json"
@@ -43,7 +43,7 @@ def tracking(settings: Settings, lifeline_fd: int) -> Tracking:
     program = Program(
         command=(
             *(sys.executable, "-m", "headgate.app", "tracking", "--settings", str(path)),
-            *("--lifeline-fd", str(lifeline_fd), "--secrets-fd", str(secrets_fd)),
+            *("--lifeline-fd", str(lifeline_fd), "--secrets-fd", str(secrets_fd), f"--models-at={models_at}"),
         ),
         environ=child.environ(os.environ, uri),
         folder=settings.sockets,
@@ -55,12 +55,12 @@ def tracking(settings: Settings, lifeline_fd: int) -> Tracking:
     return Tracking(upstream, enabled, always, settings.limits.payload_bytes)
 
 
-def run_child(settings: Settings, lifeline_fd: int) -> None:
+def run_child(settings: Settings, lifeline_fd: int, models_at: str = "") -> None:
     """The child: MLflow's server, until the house ends."""
     from headgate.tracking import server
 
     uri = store_uri(settings.tracking.database_url, settings.database_url, settings.data_dir)
-    server.run(settings.sockets / "tracking.sock", uri, artifacts(settings), lifeline_fd)
+    server.run(settings.sockets / "tracking.sock", uri, artifacts(settings, models_at), lifeline_fd)
 
 
 def trace_door(app: FastAPI, way: Tracking, storage: Storage, holders: Holders) -> TraceDoor:

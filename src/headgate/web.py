@@ -15,7 +15,7 @@ from pathlib import Path
 import uvicorn
 
 from headgate import asked, governed, recorded, tracked
-from headgate.access import sealing
+from headgate.access import bootstrap, sealing
 from headgate.access.attempts import Attempts
 from headgate.access.audit import AuditLog
 from headgate.access.directory import DirectorySource, Follower
@@ -83,6 +83,8 @@ class Shared:
     attempts: Attempts
     oauth: AuthorizationServer
     audit: AuditLog
+    models_at: str = ""
+    """Where models run, if not in this house."""
     lifeline_fd: int = -1
     """Ends what this process starts when the house ends."""
 
@@ -143,6 +145,7 @@ def gateway(shared: Shared) -> Gateway:
         finder=configured.finder(settings.guardrails),
         keeper=recorded.keeper(settings, shared.counted),
         vendors=asked.vendors(settings, database, shared.sealer, shared.counted),
+        models_at=shared.models_at,
     )
     return Gateway(needs)
 
@@ -150,7 +153,8 @@ def gateway(shared: Shared) -> Gateway:
 def front(shared: Shared, data_plane: Gateway) -> Front:
     """The one ASGI app of the process."""
     settings, database, clock = shared.settings, shared.database, SystemClock()
-    registry = Registry(database, storages.open_storage(settings, storages.MODELS, clock), clock)
+    storage = storages.open_storage(settings, storages.MODELS, clock, shared.models_at)
+    registry = Registry(database, storage, clock)
     model_rights = ModelRights(database)
     table_rights = TableRights(InferenceTables(database), Rights(Grants(database)), model_rights)
     key = sealing.sealed_fact(database, shared.sealer, "url_signing_key", signing.new_key)
@@ -177,14 +181,15 @@ def front(shared: Shared, data_plane: Gateway) -> Front:
         metrics=shared.counted.render_endpoint,
         clock=clock,
         workspace_id=shared.workspace_id,
+        admin_token_id=bootstrap.admin_token_id(bootstrap.own_house(settings).id),
         gpu_available=Path("/dev/nvidiactl").exists(),
         external_url=settings.external_url,
         payload_bytes=settings.limits.api_payload_bytes,
         missing=_missing(settings),
         allow_private_addresses=settings.providers.allow_private_addresses,
     )
-    tracking = tracked.tracking(settings, shared.lifeline_fd)
-    artifacts = tracked.artifacts(settings)
+    tracking = tracked.tracking(settings, shared.lifeline_fd, shared.models_at)
+    artifacts = tracked.artifacts(settings, shared.models_at)
     tracked_families = tracking_families.closed(tracking, artifacts, signer)
     session_of = shared.oauth.sessions.principal_of
     tracked_open = tracking_families.opened(tracking, artifacts, signer, session_of)

@@ -112,6 +112,7 @@ class ApiHouse:
         )
         settings = Settings(data_dir=folder, admin_user="ada", admin_token=TOKEN)
         bootstrap.ensure_administrator(self.database, settings, SEALER, SystemClock())
+        self.admin_token_id = bootstrap.admin_token_id(bootstrap.own_house(settings).id)
         self.models = Models()
         for name in ("main.default.churn", "main.default.fraud"):
             for version in ("1", "2", "3"):
@@ -153,6 +154,7 @@ class ApiHouse:
             "metrics": lambda name: f'request_count_total{{endpoint="{name}"}} 0\n',
             "clock": SystemClock(),
             "workspace_id": WORKSPACE_ID,
+            "admin_token_id": self.admin_token_id,
         }
         return ApiDependencies(**{**known, **changes})
 

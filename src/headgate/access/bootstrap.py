@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,13 @@ from headgate.access.sealing import Sealer, sealed_fact
 from headgate.clock import Clock
 from headgate.domain.identity import ADMINISTRATOR_ID, AccessToken
 from headgate.settings import Settings
-from headgate.store import leases
+from headgate.store import houses, leases
 from headgate.store.database import Database
 from headgate.store.identities import Identities
 
 logger = logging.getLogger(__name__)
 
-ADMIN_TOKEN_ID = "0" * 64
-"""Of the first administrator's token, which is set at every start."""
+HOUSE_FILE = "house-id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,30 @@ def ensure_administrator(database: Database, settings: Settings, sealer: Sealer,
     except errors.ResourceAlreadyExists:
         logger.warning("the first administrator keeps its name: there is another user called %s", settings.admin_user)
     digest = token_hash(token_hash_key(database, sealer), value)
-    comment = "data_dir/admin-token"
+    own = own_house(settings)
+    comment = f"admin-token of {own.where}"
     identities.replace_token(
-        AccessToken(ADMIN_TOKEN_ID, digest, ADMINISTRATOR_ID, ADMINISTRATOR_ID, clock.now_ms(), comment)
+        AccessToken(admin_token_id(own.id), digest, ADMINISTRATOR_ID, ADMINISTRATOR_ID, clock.now_ms(), comment)
     )
     return AdminToken(value, made_now=not settings.admin_token and not kept)
+
+
+def admin_token_id(house_id: str) -> str:
+    """Of the administrator's token that this house sets at every start."""
+    return house_id.rjust(64, "0")
+
+
+def own_house(settings: Settings) -> houses.House:
+    """This house; its id is made at the first start and lies in the data directory, so that it moves with that."""
+    path = settings.data_dir / HOUSE_FILE
+    if not path.exists():
+        _write_private(path, secrets.token_hex(8) + "\n")
+    return houses.House(path.read_text().strip(), f"{socket.gethostname()}:{settings.data_dir}")
+
+
+def server_id(settings: Settings, number: int) -> str:
+    """Names a server process among those of all houses that share the database."""
+    return f"{own_house(settings).id}-{number}"
 
 
 def token_hash_key(database: Database, sealer: Sealer) -> bytes:

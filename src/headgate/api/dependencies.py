@@ -65,6 +65,8 @@ class ApiDependencies:
     clock: Clock
     workspace_id: str
     """Digits."""
+    admin_token_id: str = ""
+    """Of the token that this house sets at every start."""
     attempts: Attempts = field(default_factory=Attempts)
     """To be asked before a credential is refused."""
     audit: AuditLog | None = None

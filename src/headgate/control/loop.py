@@ -21,7 +21,7 @@ from headgate.control import actions as act
 from headgate.control import plan
 from headgate.control.apply import Applier
 from headgate.control.history import History
-from headgate.control.lease import Lease
+from headgate.control.lease import Lease, OwnReplicas
 from headgate.control.observe import RUNTIME_DEADLINE_S, Describe, Observer, rules_of
 from headgate.control.pace import Pace
 from headgate.control.usage import Growth, Meter, Used
@@ -61,6 +61,8 @@ class Ports:
     run_dir: Path
     """Where notices are heard."""
     counted: Metrics
+    house: str = ""
+    """Which one this is, where several may share the database; empty: the only one."""
     cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     """CPU cores of the machine the replicas run on."""
     secret_vars: Callable[[ReplicaSpec], Mapping[str, str]] = lambda spec: {}
@@ -86,8 +88,9 @@ class Control:
         self._ports = ports
         self._rules = rules_of(ports.settings, ports.cores)
         holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._lease = Lease(ports.database, ports.clock, holder)
-        self._observer = Observer(ports.database, ports.runtime, ports.describe, ports.settings)
+        self._lease = Lease(ports.database, ports.clock, holder, ports.house)
+        runtime = OwnReplicas(ports.runtime, lambda: self._lease.runs_models)
+        self._observer = Observer(ports.database, runtime, ports.describe, ports.settings)
         self._history = History(ports.settings.scaling.down_window_s)
         self._pace = Pace()
         self._heard = asyncio.Event()
@@ -100,7 +103,7 @@ class Control:
             replicas=Replicas(ports.database),
             activity=Activity(ports.database),
             servers=Servers(ports.database),
-            runtime=ports.runtime,
+            runtime=runtime,
             clock=ports.clock,
             history=self._history,
             may_act=self._lease.is_held,
@@ -184,7 +187,8 @@ class Control:
     async def _take_lease(self) -> bool:
         held = await self._lease.hold()
         if held and not self._holding:
-            logger.info("control holds the lease")
+            models = "" if self._lease.runs_models else ", for external models: the house that runs others is away"
+            logger.info("control holds the lease%s", models)
             self._observer.refresh()
             self._history.clear()
         if self._holding and not held:
@@ -233,7 +237,7 @@ class Control:
         return again
 
     def _tell_of_agent(self, away: bool) -> None:
-        if away != self._agent_was_away:
+        if away != self._agent_was_away and self._lease.runs_models:
             logger.warning("the agent is away: replicas stay as they are" if away else "the agent is back")
         self._agent_was_away = away
 

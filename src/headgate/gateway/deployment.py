@@ -44,6 +44,8 @@ class Terms:
     demand: Callable[[str, str], None]
     """Asks for a replica: (endpoint id, deployment key). Returns at once."""
     counted: Metrics
+    models_at: str = ""
+    """Machine and data directory of the house that runs models; empty: this one does."""
 
 
 class Waiter(Protocol):
@@ -252,6 +254,8 @@ class Deployment:
                 link.connection.expire(now_s)
         if self._waiters:
             self._ask_for_replica(now_s)
+            if self._terms.models_at and not self._connections and any(link.problem for link in self._links.values()):
+                self.fail_waiting(errors.TemporarilyUnavailable(self._elsewhere(), headers={"retry-after": "1"}))
             for waiter in list(self._waiters):
                 why = self._overdue(waiter, now_s)
                 if why:
@@ -309,6 +313,12 @@ class Deployment:
             return OVERDUE if now_s > waiter.call.deadline_s else ""
         asleep_s = now_s - max(waiter.since_s, self._asleep_since_s)
         return self._no_replica() if asleep_s > self._terms.wake_deadline_s else ""
+
+    def _elsewhere(self) -> str:
+        return (
+            f"Served entity {self._entity.name} runs at {self._terms.models_at}, and this server cannot reach it: send the request to the "
+            "server there."
+        )
 
     def _no_replica(self) -> str:
         cause = self._entity.problem or next((link.problem for link in self._links.values() if link.problem), "")

@@ -75,6 +75,8 @@ class GatewayDependencies:
     """Of records of finished requests. Closed with the gateway."""
     vendors: VendorNeeds | None = None
     """How vendors of external models are asked; None: they are not. Closed with the gateway."""
+    models_at: str = ""
+    """Where models run, if not in this house."""
     clock: Clock = field(default_factory=SystemClock)
     rng: random.Random = field(default_factory=random.Random)
 
@@ -86,7 +88,14 @@ class Gateway:
         self._needs = needs
         self._demands = DemandWriter(needs.demand, needs.clock, needs.counted)
         limits = needs.limits
-        terms = Terms(needs.clock, limits.queue_per_entity, limits.wake_deadline_s, self._demands.ask, needs.counted)
+        terms = Terms(
+            needs.clock,
+            limits.queue_per_entity,
+            limits.wake_deadline_s,
+            self._demands.ask,
+            needs.counted,
+            needs.models_at,
+        )
         self.capacity = Capacity(terms)
         """What can be asked right now."""
         self._switchboard = Switchboard(needs.routing, self._swapped, needs.counted, needs.clock)

@@ -12,6 +12,7 @@ from headgate.registry.local_disk import LocalDisk
 from headgate.registry.object_storage.adapter import ObjectStorage
 from headgate.registry.object_storage.bucket import Bucket
 from headgate.registry.object_storage.copies import Copies
+from headgate.registry.other_disk import OtherDisk
 from headgate.registry.storage import Storage
 from headgate.settings import Settings
 
@@ -21,10 +22,13 @@ if TYPE_CHECKING:  # the agent needs the files only, and no database
 MODELS = "models"
 
 
-def open_storage(settings: Settings, folder: str, clock: Clock) -> Storage:
-    """The storage of `folder`: below `data_dir`, or below the prefix of `storage.url`. Raises SettingsError."""
+def open_storage(settings: Settings, folder: str, clock: Clock, models_at: str = "") -> Storage:
+    """The storage of `folder`: below `data_dir`, or below the prefix of `storage.url`. Raises SettingsError.
+
+    `models_at`: where the house is whose `data_dir` has the files, if it is another one.
+    """
     if not settings.storage.url:
-        return LocalDisk(settings.data_dir / folder)
+        return OtherDisk(models_at) if models_at else LocalDisk(settings.data_dir / folder)
     bucket = Bucket(settings.storage, folder)
     return ObjectStorage(bucket, _copies(settings, folder, bucket), clock)
 

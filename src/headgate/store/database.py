@@ -12,6 +12,10 @@ import sqlalchemy as sa
 from headgate import notices
 from headgate.store import tables
 
+_START = 0x48656164
+"""Names the lock of those who start."""
+_PATIENCE_S = 120
+
 
 class Database:
     """An engine plus the change notices of what is written through it.
@@ -30,6 +34,26 @@ class Database:
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             # The driver's own implicit BEGIN would come too late: a read that later writes must not lose to a rival.
             sa.event.listen(self.engine, "begin", _begin_immediate)
+
+    @property
+    def is_for_one_machine(self) -> bool:
+        """Whether it is a file beside the one house that uses it."""
+        return self.url.startswith("sqlite")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else is within this, in any house of this database. For what is made at the first start."""
+        if self.is_for_one_machine:
+            yield  # the house's lock says so
+            return
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE_S}s'")
+            connection.execute(sa.select(sa.func.pg_advisory_lock(_START)))
+            connection.commit()  # a transaction that waits for long would be in the way of others' migrations
+            try:
+                yield
+            finally:
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(_START)))
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

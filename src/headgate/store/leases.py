@@ -39,6 +39,13 @@ def acquire(database: Database, claim: Claim) -> bool:
     return True
 
 
+def is_held(database: Database, name: str, now_ms: int) -> bool:
+    """Whether somebody holds it."""
+    with database.read() as connection:
+        held = sa.select(_L.c.name).where(_L.c.name == name, _L.c.expires_at >= now_ms)
+        return connection.execute(held).first() is not None
+
+
 def release(database: Database, name: str, holder: str) -> None:
     """Gives a lease back, so that the next one need not wait for it to run out."""
     with database.write() as connection:

@@ -194,9 +194,10 @@ def test_more_headers_than_are_remembered_are_let_in_all_the_same(house: House) 
 class Start:
     """Starts of one installation."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: Database | None = None) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
-        self.database = Database(f"sqlite:///{folder}/x.db")
+        self.database = database or Database(f"sqlite:///{folder}/x.db")
         schema.upgrade(self.database)
 
     def __call__(self, user: str = "admin", given: str = "") -> bootstrap.AdminToken:
@@ -239,6 +240,19 @@ def test_a_given_token_replaces_the_old_one(start: Start) -> None:
     assert known.authenticate("Bearer mine").admin
     with pytest.raises(errors.Unauthenticated):
         known.authenticate(f"Bearer {old.value}")
+
+
+def test_each_house_of_a_database_has_an_administrators_token_of_its_own(start: Start) -> None:
+    first = start()
+    other = Start(start.folder / "other", start.database)
+    second, again = other(), start()
+    assert first.value == again.value != second.value
+    known = start.authenticator()
+    assert known.authenticate(f"Bearer {first.value}").admin and known.authenticate(f"Bearer {second.value}").admin
+    start(given="of both")
+    other(given="of both")
+    start(given="of both")
+    assert start.authenticator().authenticate("Bearer of both").admin
 
 
 def test_the_administrator_can_be_given_another_name_unless_somebody_has_it(start: Start) -> None:

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, Field
 
 from headgate import errors
-from headgate.access.bootstrap import ADMIN_TOKEN_ID
 from headgate.access.directory import Directory
 from headgate.access.principals import new_token
 from headgate.api.dependencies import ApiDependencies, Caller, Given, Visit, Visiting
@@ -180,7 +179,7 @@ def _find(dependencies: ApiDependencies, token_id: str, owner_id: str | None = N
 
 
 def _revoke(visit: Visit, token: AccessToken) -> dict[str, Any]:
-    if token.id == ADMIN_TOKEN_ID:
+    if token.id == visit.dependencies.admin_token_id:
         raise errors.InvalidParameterValue(
             "The first administrator's token is set at every start: put another one into data_dir/admin-token or "
             "HEADGATE_ADMIN_TOKEN and start again."

@@ -10,7 +10,6 @@ from tests.fakes import callers
 from tests.fakes.api_house import WORKSPACE_ID, ApiHouse
 from tests.fakes.callers import SCIM
 
-from headgate.access.bootstrap import ADMIN_TOKEN_ID
 from headgate.api.identity import tokens as rules
 
 OWN = "/api/2.0/token"
@@ -122,8 +121,8 @@ def test_tokens_on_behalf_of_others_need_somebody_to_be_for(api: ApiHouse) -> No
 
 def test_the_token_set_at_start_is_not_revoked_here(api: ApiHouse) -> None:
     for method, path, body in (
-        ("POST", f"{OWN}/delete", {"token_id": ADMIN_TOKEN_ID}),
-        ("DELETE", f"{MANAGED}/tokens/{ADMIN_TOKEN_ID}", None),
+        ("POST", f"{OWN}/delete", {"token_id": api.admin_token_id}),
+        ("DELETE", f"{MANAGED}/tokens/{api.admin_token_id}", None),
     ):
         assert "set at every start" in api.request(method, path, body).error[2]
     assert api.request("GET", f"{SCIM}/Me").status == 200
