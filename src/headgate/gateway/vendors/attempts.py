@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from headgate.clock import Clock
+from headgate.clock import Clock, within
 from headgate.domain.request_record import Attempt
 from headgate.domain.routing import EntityRoute
 from headgate.errors import HeadgateError
@@ -31,6 +31,8 @@ from headgate.telemetry.counting import Metrics
 from headgate.upstream.port import Response, Upstream, UpstreamFailed
 
 _LONGEST_REFUSAL = 64 * 1024
+REFUSAL_S = 5.0
+"""Its status has said what matters: nobody waits longer for the words."""
 _NO_CACHE = (b"cache-control", b"no-cache")
 
 
@@ -245,15 +247,19 @@ class VendorAttempts:
 
 async def _refusal(response: Response) -> bytes:
     """The beginning of the body of an answer that is none; what is lost of it matters little."""
-    body = b""
-    try:
+    body = bytearray()
+
+    async def read() -> None:
         while len(body) < _LONGEST_REFUSAL and (chunk := await response.chunk()):
-            body += chunk
-    except UpstreamFailed:
+            body.extend(chunk)
+
+    try:
+        await within(REFUSAL_S, read())
+    except (UpstreamFailed, asyncio.TimeoutError):
         pass
     if not response.complete:
         response.close()
-    return body[:_LONGEST_REFUSAL]
+    return bytes(body[:_LONGEST_REFUSAL])
 
 
 def _head(entity: EntityRoute, content_type: bytes, call: Call) -> Headers:

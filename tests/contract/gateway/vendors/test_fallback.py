@@ -9,6 +9,8 @@ import pytest
 from tests.contract.gateway.bench import Run, until
 from tests.contract.gateway.vendors.outside import NOWHERE, SAID, events_of, is_done, outside, text_of
 
+from headgate.gateway.vendors import attempts
+
 FAILING = [
     ({"status": 429, "message": "slow down"}, 429),
     ({"status": 500}, 500),
@@ -40,6 +42,19 @@ def test_what_one_vendor_cannot_answer_the_next_one_does(
             assert out.call.usage is not None and out.call.entity.name == "second" and out.call.complete
             assert out.bench.metric('headgate_fallbacks_total{endpoint="churn",served_entity="first"}') == 1
 
+    run(main())
+
+
+def test_nobody_waits_for_all_the_words_of_a_refusal(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with outside(tmp_path) as out:
+            out.act("first", status=500, piece_bytes=8, pause_s=3600)
+            await out.serve(out.entity("first", 100), out.entity("second", 0))
+            response = await out.ask()
+            assert (response.status, text_of(response)) == (200, SAID)
+            assert out.attempts() == [("first", 500), ("second", 200)]
+
+    monkeypatch.setattr(attempts, "REFUSAL_S", 0.05)
     run(main())
 
 
