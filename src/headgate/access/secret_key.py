@@ -30,7 +30,8 @@ def ensure(database: Database, settings: Settings) -> Sealer:
         if leases.fact(database, CHECK) is not None:
             raise UnusableKey(
                 f"this database holds secrets sealed with a key that is not here: {file} is missing and HEADGATE_SECRET_KEY is not set. "
-                f"Put the key back into {file}, or give it in HEADGATE_SECRET_KEY. "
+                f"Put the key back into {file}, or give it in HEADGATE_SECRET_KEY; of a database that other servers use too, it is that of "
+                "the other servers. "
                 "Without it the secrets in the database are lost; to begin anew, use another --data-dir."
             )
         write_keys(file, [secrets.token_bytes(sealing.KEY_BYTES)])
@@ -59,7 +60,7 @@ def _check(database: Database, sealer: Sealer, file: Path) -> None:
     """That every sealed text there is has its key here. Raises UnusableKey."""
     here = [sealing.key_id(key) for key in sealer.keyring.in_order()]
     sealing_id = here[0]
-    advice = f"Put the right key into HEADGATE_SECRET_KEY or {file} (beside others, the sealing one first)."
+    advice = f"Put the right key into HEADGATE_SECRET_KEY or {file} (beside others, the sealing one first). All servers of a database need the same."
 
     def settle(found: str | None) -> str:
         if found is not None:
