@@ -177,6 +177,25 @@ def test_a_replica_that_cannot_be_reached_is_named_at_the_deadline(tmp_path: Pat
     run(live())
 
 
+def test_a_replica_of_another_machine_is_not_waited_for(tmp_path: Path, run: Run) -> None:
+    async def live() -> None:
+        async with Bench(tmp_path, needs={"models_at": "first:/data"}) as bench:
+            worker = await bench.worker()
+            worker.die()
+            await bench.serve(entity(worker))
+            response = await bench.ask()
+            assert (response.status, response.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+            assert "churn-1 runs at first:/data, and this server cannot reach it" in response.json()["message"]
+            # Asleep, it is woken there; and where it can be reached after all, as in another house of the same machine, it is asked.
+            await bench.serve(entity())
+            client = bench.send()
+            await until(lambda: bench.demands == [("id-of-churn", "key-of-churn-1")])
+            await bench.serve(entity(await bench.worker()))
+            assert (await client.done()).status == 200
+
+    run(live())
+
+
 def test_a_request_that_waits_for_a_slot_too_long_is_504(tmp_path: Path, run: Run) -> None:
     async def live() -> None:
         async with Bench(tmp_path, limits={"execution_s": 0.05}) as bench:
