@@ -17,7 +17,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from headgate import supervisor
 from headgate.registry.object_storage import bucket
@@ -25,11 +25,15 @@ from headgate.settings import Settings, SettingsError
 from headgate.telemetry import logs
 from headgate.warehouse import presence
 
+if TYPE_CHECKING:
+    from headgate.store.database import Database
+
 logger = logging.getLogger(__name__)
 
 _BIND_DEADLINE_S = 5.0
 _STOP_MARGIN_S = 10.0
 _BACKLOG = 2048
+_CLOCKS_AGREE_MS = 1000
 _NOT_HANDED_ON = frozenset(
     {
         "HEADGATE_ADMIN_TOKEN",
@@ -186,6 +190,7 @@ def _prepare(settings: Settings) -> dict[str, object]:
     database = Database(settings.database_url, Announcer(settings.sockets))
     with database.alone():
         schema.upgrade(database)
+        _compare_clocks(database)
         try:
             sealer = secret_key.ensure(database, settings)
         except sealing.UnusableKey as problem:
@@ -204,6 +209,16 @@ def _prepare(settings: Settings) -> dict[str, object]:
         )
     models_at = "" if home.id == own.id else home.where
     return {"token": token.value, "made_now": token.made_now, "models_at": models_at}
+
+
+def _compare_clocks(database: Database) -> None:
+    from headgate.store.database import ahead_ms_within
+
+    with database.read() as connection:
+        ahead_ms = ahead_ms_within(connection)
+    if abs(ahead_ms) > _CLOCKS_AGREE_MS:
+        message = "this machine's clock differs from the database's by %.1f s: servers that share it take each other for dead; use NTP"
+        logger.warning(message, abs(ahead_ms) / 1000)
 
 
 def _listen(settings: Settings) -> _Public:

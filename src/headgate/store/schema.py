@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from headgate.store import (
     audit_tables,
@@ -19,7 +23,7 @@ from headgate.store import (
     tables,
     tracking_tables,
 )
-from headgate.store.database import Database
+from headgate.store.database import Database, ahead_ms_within
 
 # Importing them adds their tables to the one metadata.
 EVERY = (
@@ -37,12 +41,39 @@ EVERY = (
 metadata = tables.metadata
 
 FOLDER = Path(__file__).parent / "migrations"
+_PATIENCE_S = 5
 
 
 def upgrade(database: Database) -> None:
     """Runs the migrations that are missing, in one transaction where the database can."""
     with database.write() as connection:
         command.upgrade(config(connection), "head")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A database from outside."""
+
+    revision: str | None
+    """Of its schema; None: it is empty."""
+    known: frozenset[str]
+    """All schemas that this version knows."""
+    ahead_ms: int
+    """How far this machine's clock is ahead of the database's."""
+
+
+def look(url: str) -> Look:
+    """Changes nothing, and waits a few seconds at most. Raises what SQLAlchemy raises."""
+    options = {} if url.startswith("sqlite") else {"connect_timeout": _PATIENCE_S}
+    engine = sa.create_engine(url, connect_args=options)
+    try:
+        with engine.connect() as connection:
+            revision = MigrationContext.configure(connection).get_current_revision()
+            ahead_ms = ahead_ms_within(connection)
+    finally:
+        engine.dispose()
+    scripts = ScriptDirectory(str(FOLDER)).walk_revisions()
+    return Look(revision, frozenset(script.revision for script in scripts), ahead_ms)
 
 
 def config(connection: object) -> Config:

@@ -9,8 +9,10 @@ from tests.unit.cli.conftest import Ran, Run
 from tests.unit.cli.fake_server import Answer, FakeServer
 
 from headgate import settings
-from headgate.cli import checks
+from headgate.cli import checks, doctor, surroundings
 from headgate.cli.checks import Verdict
+from headgate.store import schema
+from headgate.store.database import Database
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +25,7 @@ def a_free_port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def only_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out what another test looks at and takes a second."""
     monkeypatch.setattr(checks, "MACHINE", {})
+    monkeypatch.setattr(doctor, "SURROUNDINGS", {})
 
 
 def verdicts(ran: Ran) -> dict[str, str]:
@@ -89,3 +92,68 @@ def test_a_taken_port_is_a_warning() -> None:
 
 def test_a_run_dir_too_long_for_sockets_is_broken(tmp_path: Path) -> None:
     assert checks.run_dir(settings.load({"run_dir": tmp_path / ("x" * 80)})).verdict is Verdict.broken
+
+
+@pytest.mark.usefixtures("only_the_server")
+def test_endpoints_that_guardrails_need_must_be_there_and_ready(
+    server: FakeServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADGATE_GUARDRAILS_JUDGE_ENDPOINT", "judge")
+    monkeypatch.setenv("HEADGATE_GUARDRAILS_EMBEDDINGS_ENDPOINT", "embed")
+    server.answer("GET /health", {"status": "ok"})
+    server.answer("GET /api/2.0/preview/scim/v2/Me", {"userName": "admin"})
+    state = {"ready": "READY", "config_update": "NOT_UPDATING"}
+    server.answer("GET /api/2.0/serving-endpoints/embed", {"state": state})
+    missing = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "Endpoint judge does not exist."}
+    server.answer("GET /api/2.0/serving-endpoints/judge", Answer(missing, 404))
+    ran = run("doctor", "-o", "json")
+    assert (ran.code, verdicts(ran)["judge_endpoint"], verdicts(ran)["embeddings_endpoint"]) == (1, "broken", "ok")
+    server.answer("GET /api/2.0/serving-endpoints/judge", {"state": {**state, "ready": "NOT_READY"}})
+    assert "judge is NOT_READY" in run("doctor", "-o", "text").out
+    server.answer("GET /api/2.0/serving-endpoints/judge", {"state": state})
+    assert run("doctor").code == 0
+
+
+def test_a_database_that_is_there_of_another_version_or_another_time_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    loaded = settings.load()
+    assert "will be created" in surroundings.database(loaded).found and not (tmp_path / "data" / "headgate.db").exists()
+    made = Database(loaded.database_url)
+    schema.upgrade(made)
+    assert surroundings.database(loaded).verdict is Verdict.ok
+    look = schema.look(loaded.database_url)
+    with made.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    made.close()
+    assert "newer Headgate" in surroundings.database(loaded).found
+    monkeypatch.setattr(schema, "look", lambda _: schema.Look(look.revision, look.known, -2500))
+    assert "differs from its by 2.5 s" in surroundings.database(loaded).found
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg://me:hush@127.0.0.1:1/x", "me:hush", "postgresql+nothing://me:hush@h/x"]
+)
+def test_a_database_that_cannot_be_used_is_broken_and_its_password_never_shown(url: str) -> None:
+    found = surroundings.database(settings.load({"database_url": url}))
+    assert found.verdict is Verdict.broken and found.advice and "hush" not in found.found + found.advice
+
+
+@pytest.mark.parametrize("url", ["redis://:hush@127.0.0.1:1/0", "rredis://:hush@h/0"])
+def test_a_redis_that_cannot_be_used_is_broken_and_its_password_never_shown(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADGATE_RATE_LIMITS_REDIS_URL", url)
+    found = surroundings.redis(settings.load())
+    assert found.verdict is Verdict.broken and found.advice and "hush" not in found.found + found.advice
+
+
+def test_missing_parts_of_tables_are_named_and_a_setting_that_cannot_be_is_broken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert surroundings.tables(settings.load()).verdict is Verdict.ok
+    monkeypatch.setenv("HEADGATE_WAREHOUSE_DURABILITY", "hopefully")
+    assert surroundings.tables(settings.load()).verdict is Verdict.broken
+    monkeypatch.setattr("headgate.warehouse.presence.missing", lambda: "they need duckdb")
+    assert surroundings.tables(settings.load()).verdict is Verdict.skipped
