@@ -6,7 +6,7 @@ arguments and results. Not: images and files, names and ids, descriptions of too
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,13 +51,14 @@ class Asked:
 
 
 def asked(kind: str, body: bytes) -> list[Asked]:
-    """The texts of a request. Raises BadRequest where there are token ids in place of texts: nobody can check those."""
-    members = _ASKED[kind]
-    found = [text for text in texts.walk(body) if text.path and text.path[0] not in _SETTINGS]
-    if kind in (COMPLETIONS, EMBEDDINGS) and any(text.number and text.path[0] in members for text in found):
+    """The texts of a request. Raises BadRequest where there are token ids in place of texts, and for what is nested absurdly: nobody can check
+    those."""
+    try:
+        found = list(_written(kind, body))
+    except texts.TooDeep as error:
         raise BadRequest(
-            f"This endpoint has guardrails, which read text: give '{members[0]}' as strings, not as token ids."
-        )
+            f"This endpoint has guardrails, which read lists and objects up to {texts.MOST_DEEP} deep inside one another. Send what is flatter."
+        ) from error
     roles: dict[Path, set[str]] = {}
     written: set[Path] = set()
     """Sources that are texts: documents as Anthropic writes them, whose `data` is no file."""
@@ -69,8 +70,22 @@ def asked(kind: str, body: bytes) -> list[Asked]:
     return [
         Asked(text, by_user=text.path[0] != "instructions" and not (roles.get(text.path[:2]) or {"user"}) <= _AUTHORS)
         for text in found
-        if not text.number and _is_said(text.path, written) and "summary" not in text.path
+        if _is_said(text.path, written) and "summary" not in text.path
     ]
+
+
+def _written(kind: str, body: bytes) -> Iterator[Text]:
+    """All strings of a request but its settings."""
+    members = _ASKED[kind]
+    for text in texts.walk(body):
+        if not text.path or text.path[0] in _SETTINGS:
+            continue
+        if not text.number:
+            yield text
+        elif kind in (COMPLETIONS, EMBEDDINGS) and text.path[0] in members:
+            raise BadRequest(
+                f"This endpoint has guardrails, which read text: give '{members[0]}' as strings, not as token ids."
+            )
 
 
 def _is_said(path: Path, written: Set[Path]) -> bool:

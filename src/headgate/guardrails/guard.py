@@ -115,7 +115,10 @@ class Guard:
             is_object = False
         if not is_object:
             return self._failure(Checked(body), PII, OUTPUT, "the answer is no JSON object")
-        found = bodies.answered(kind, body)
+        try:
+            found = bodies.answered(kind, body)
+        except texts.TooDeep:
+            return self._failure(Checked(body), PII, OUTPUT, "the answer is nested too deep")
         checked = self._local(OUTPUT, kind, body, (found, [text.value for text in found]))
         if checked.refusal is not None or not side.asks_models:
             return checked

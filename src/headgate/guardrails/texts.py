@@ -1,7 +1,7 @@
 """Where texts lie in a request or an answer, as places in its bytes, and bodies with some of them replaced.
 
 Bodies are walked token by token: a member that is there twice is seen twice, whichever of the two a vendor reads. What is not replaced stays
-byte for byte. Takes JSON known to be valid.
+byte for byte. Takes JSON known to be valid. No step takes long: see `folding`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ from typing import Any
 
 import orjson
 
+from headgate.wire import json_members
+
 Path = tuple[str | int, ...]
 
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
-_NUMBER = re.compile(rb"-?[0-9]")
+_TOKEN = re.compile(rb'"[^"\\]{0,999}(?:\\.[^"\\]{0,99}){0,99}"|[\[\]{},:"]|[^\s\[\]{},:"]+', re.DOTALL)
+"""A quotation mark alone begins a string too long for a pattern, which would hold the interpreter's lock all along."""
+
+MOST_DEEP = 100
+"""Lists and objects inside one another: the path to each text is as long as they are deep."""
 
 SILENT = frozenset(
     (
@@ -61,12 +66,19 @@ class Text:
     """It is the name of a member and no value."""
 
 
+class TooDeep(ValueError):
+    """The body is nested more than MOST_DEEP deep."""
+
+
 def walk(body: bytes, names: bool = False) -> Iterator[Text]:
-    """All strings and numbers that are values, in order; with `names` those of members too, their own name last in the path of each."""
+    """All strings and numbers that are values, in order; with `names` those of members too, their own name last in the path of each.
+    Raises TooDeep."""
     containers: list[list[Any]] = []  # [is an object, key or index, whether a key comes next]
-    for token in _TOKEN.finditer(body):
-        first = body[token.start()]
+    for start, end in _tokens(body):
+        first = body[start]
         if first in b"{[":
+            if len(containers) == MOST_DEEP:
+                raise TooDeep
             containers.append([first == 0x7B, None if first == 0x7B else 0, first == 0x7B])
         elif first in b"}]":
             containers.pop()
@@ -76,14 +88,39 @@ def walk(body: bytes, names: bool = False) -> Iterator[Text]:
             if not here[0]:
                 here[1] += 1
         elif first == 0x22 and containers and containers[-1][2]:
-            containers[-1][1:] = [orjson.loads(token[0]), False]
+            containers[-1][1:] = [orjson.loads(body[start:end]), False]
             if names:
-                path = tuple(one[1] for one in containers)
-                yield Text(path, token.start(), token.end(), containers[-1][1], name=True)
+                yield Text(tuple(one[1] for one in containers), start, end, containers[-1][1], name=True)
         elif first == 0x22:
-            yield Text(tuple(one[1] for one in containers), token.start(), token.end(), orjson.loads(token[0]))
-        elif _NUMBER.match(token[0]):
-            yield Text(tuple(one[1] for one in containers), token.start(), token.end(), token[0].decode(), number=True)
+            yield Text(tuple(one[1] for one in containers), start, end, orjson.loads(body[start:end]))
+        elif first in b"-0123456789":
+            yield Text(tuple(one[1] for one in containers), start, end, body[start:end].decode(), number=True)
+
+
+def _tokens(body: bytes) -> Iterator[tuple[int, int]]:
+    end = 0
+    while True:
+        for token in _TOKEN.finditer(body, end):
+            start, end = token.span()
+            if end - start == 1 and body[start] == 0x22:
+                end = _string_end(body, end)
+                yield start, end
+                break
+            yield start, end
+        else:
+            return
+
+
+def _string_end(body: bytes, at: int) -> int:
+    """After the quotation mark that ends the string which this place is in: the first with an even number of backslashes before it."""
+    while True:
+        end = body.index(b'"', at)
+        first = end
+        while body[first - 1] == 0x5C and first > at:
+            first -= 1
+        if (end - first) % 2 == 0:
+            return end + 1
+        at = end + 1
 
 
 def spoken(path: Path) -> bool:
@@ -105,15 +142,18 @@ def replaced(body: bytes, replacements: Iterable[tuple[Text, str]]) -> bytes:
 
 
 def rewritten(value: str, change: Callable[[str], str]) -> str:
-    """A text changed; where it is itself a JSON object or list (a tool's arguments), its names, strings and numbers are, so that it stays one."""
+    """A text changed; where it is itself a JSON object or list (a tool's arguments), its names, strings and numbers are, so that it stays one.
+    Not where it is one of absurdly many values or depth."""
     if not value.lstrip()[:1] or value.lstrip()[0] not in "{[":
         return change(value)
     try:
         body = value.encode()
+        if json_members.has_too_many_values(body):
+            return change(value)
         orjson.loads(body)
-    except (orjson.JSONDecodeError, UnicodeEncodeError):
+        changed = [(text, new) for text in walk(body, names=True) if (new := _changed(text, change)) != text.value]
+    except (orjson.JSONDecodeError, UnicodeEncodeError, TooDeep):
         return change(value)
-    changed = [(text, new) for text in walk(body, names=True) if (new := _changed(text, change)) != text.value]
     return replaced(body, changed).decode() if changed else value
 
 

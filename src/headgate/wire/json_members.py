@@ -13,6 +13,9 @@ import orjson
 
 from headgate.errors import MalformedRequest
 
+MOST_VALUES = 400_000
+"""Values and names, of a body that is made into objects. Each takes a tenth of a microsecond and more, in which the process does nothing else."""
+
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -24,6 +27,20 @@ def taken_apart(body: bytes | msgspec.Raw) -> dict[str, bytes | msgspec.Raw]:
         raise MalformedRequest("The request body is not a JSON object.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedRequest(f"The request body is not valid JSON: {error}") from error
+
+
+def has_too_many_values(body: bytes | bytearray) -> bool:
+    """Whether this JSON holds more than MOST_VALUES. A few passes over the bytes, none of them in Python."""
+    if _marks(body) < MOST_VALUES:
+        return False
+    # What stands in strings does not count. Once escapes are gone, every quotation mark begins or ends one.
+    bare = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return bare.count(b'"') > 2 * MOST_VALUES or _marks(b"".join(bare.split(b'"')[::2])) >= MOST_VALUES
+
+
+def _marks(body: bytes | bytearray) -> int:
+    """What stands before values and names, but perhaps the first."""
+    return len(body) - len(body.translate(None, b",:[{"))
 
 
 def put_together(members: Mapping[str, bytes | msgspec.Raw]) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.gateway.test_what_is_asked import a_call
 
 from headgate.domain.external_model import ExternalModel
-from headgate.errors import TemporarilyUnavailable
+from headgate.errors import BadRequest, TemporarilyUnavailable
 from headgate.gateway import call as apis
 from headgate.gateway.aside import AT_ONCE_BYTES, MOST_WAITING, Aside
 from headgate.gateway.dialects import messages
@@ -35,6 +35,15 @@ def test_a_long_body_is_translated_in_a_thread() -> None:
 
     asyncio.run(waited())
     assert call.task == CHAT and len(json.loads(call.body)["messages"]) == len(LONG)
+
+
+@pytest.mark.parametrize(("api", "provider"), [(apis.CHAT_COMPLETIONS, "openai"), (apis.RESPONSES, "cohere")])
+def test_absurdly_many_values_are_refused_before_anything_parses_them(api: str, provider: str) -> None:
+    body = b'{"model":"churn","messages":[],"input":[],"metadata":[' + b"[]," * 400_000 + b"[]]}"
+    call = a_call(api, body, provider=provider)
+    Address(16 * 1024**2)(call)
+    with pytest.raises(BadRequest, match="more than 400000 JSON values"):
+        Parse(16 * 1024**2)(call)
 
 
 def test_what_is_short_is_done_at_once_and_errors_come_back_from_both() -> None:

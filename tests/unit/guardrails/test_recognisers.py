@@ -39,6 +39,7 @@ def test_every_recogniser_is_in_the_corpus() -> None:
         ("٤١١١١١١١١١١١١١١١", "<CREDIT_CARD>"),
         ("536\u201122\u20111234", "<US_SSN>"),
         ("jane＠example．com", "<EMAIL_ADDRESS>"),
+        ("ping fe80::1 or fe80::", "ping <IP_ADDRESS> or <IP_ADDRESS>"),
         ("https://bob:pw@host.example.com/x", "https://<URL_CREDENTIALS>@host.example.com/x"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headgate.errors import BadRequest
 from headgate.guardrails import bodies, texts
 
 JSON = st.recursive(
@@ -32,6 +33,21 @@ def leaves(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, ...],
 def test_every_string_is_seen_where_it_is(tree: Any, indented: bool) -> None:
     body = orjson.dumps(tree, option=orjson.OPT_INDENT_2 if indented else 0)
     assert [(one.path, one.value) for one in texts.walk(body) if not one.number] == leaves(tree)
+
+
+@pytest.mark.parametrize("unit", ["a", "\\", '"', 'a"', '\\"', "a\n" * 50, "é"])
+def test_long_strings_are_seen_whole(unit: str) -> None:
+    for length in (*range(97, 103), 998, 999, 1000, 20_000, 20_001):
+        tree = {"a": (unit * length)[:length], "b": [unit, "end"]}
+        assert [(one.path, one.value) for one in texts.walk(orjson.dumps(tree))] == leaves(tree)
+
+
+def test_what_is_nested_absurdly_is_refused_and_as_a_text_read_as_one() -> None:
+    nested = "[" * 101 + '"jane@example.com"' + "]" * 101
+    with pytest.raises(BadRequest, match="100 deep"):
+        bodies.asked(bodies.CHAT, b'{"messages":' + nested.encode() + b"}")
+    assert texts.rewritten(nested, str.upper) == nested.upper()
+    assert texts.rewritten(nested[1:-1], str.upper) == nested[1:-1].upper()
 
 
 @given(JSON)

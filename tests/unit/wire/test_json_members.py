@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from tests.unit.wire.json_texts import bodies, pairs
 
 from headgate.errors import MalformedRequest
@@ -36,3 +39,29 @@ def test_values_stay_byte_for_byte(body: bytes):
 def test_what_is_no_object_is_malformed(body: bytes):
     with pytest.raises(MalformedRequest):
         json_members.taken_apart(body)
+
+
+@settings(max_examples=40, deadline=None)
+@given(body=bodies(), most=st.integers(0, 12))
+@example(body=b'{"a":"\\\\","b":"\\",:[{"}', most=3)
+def test_only_values_and_names_are_counted(body: bytes, most: int):
+    def count(value: object) -> int:
+        if isinstance(value, dict):
+            return 1 + sum(1 + count(one) for one in value.values())
+        return 1 + sum(map(count, value)) if isinstance(value, list) else 1
+
+    # Of names given twice both are there.
+    counted = count(json.loads(body, object_pairs_hook=lambda pairs: dict(enumerate(one for _, one in pairs))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_members, "MOST_VALUES", most)
+        assert json_members.has_too_many_values(body) or counted <= most
+        assert not json_members.has_too_many_values(body) or counted > most / 2
+
+
+@pytest.mark.parametrize(
+    ("unit", "too_many"), [(b"0", True), (b"[]", True), (b'""', True), (b'{"a":{}}', True), (b'"[{,:\\",:"', False)]
+)
+def test_absurdly_many_values_are_seen(unit: bytes, too_many: bool):
+    count = 405_000 if too_many else 130_000
+    assert json_members.has_too_many_values(b'{"input":[' + b",".join([unit] * count) + b"]}") is too_many
+    assert not json_members.has_too_many_values(b'{"input":"' + b",:[{" * 200_000 + b'"}')

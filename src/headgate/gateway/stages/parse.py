@@ -13,7 +13,7 @@ from headgate.gateway.aside import AT_ONCE_BYTES, Aside
 from headgate.gateway.call import MESSAGES, RESPONSES, Call
 from headgate.gateway.dialects import choosing, messages, responses, vectors
 from headgate.providers import port
-from headgate.wire import chat
+from headgate.wire import chat, json_members
 
 _CHAT_TASKS = ("llm/v1/chat", "agent/v1/chat", "agent/v2/chat")
 """Models of our own that take messages."""
@@ -41,6 +41,7 @@ class Parse:
             return None  # too long, and not kept: the next step says so
         if isinstance(call.body, bytearray):
             call.body = bytes(call.body)
+        _refuse_too_many_values(call)
         asked = call.asked
         if asked is None:
             call.asked = asked = chat.read_head(call.body)
@@ -56,6 +57,7 @@ class Parse:
 
     def _own(self, call: Call) -> Awaitable[None] | None:
         """A model of our own is asked for what its author wrote: a chat, or the Responses API of an agent."""
+        _refuse_too_many_values(call)
         if call.head.api == MESSAGES:
             return self._translate(call, _speak_chat) or _nothing()
         if call.endpoint.gateway.task in _CHAT_TASKS:
@@ -68,6 +70,14 @@ class Parse:
             return self._aside.do(True, lambda: speak(call))
         speak(call)
         return None
+
+
+def _refuse_too_many_values(call: Call) -> None:
+    """Threads do not help against these: a parser lets nobody else run."""
+    if len(call.body) > json_members.MOST_VALUES and json_members.has_too_many_values(call.body):
+        raise errors.BadRequest(
+            f"The request body holds more than {json_members.MOST_VALUES} JSON values and names. Send less per request."
+        )
 
 
 def _speak_chat(call: Call) -> None:

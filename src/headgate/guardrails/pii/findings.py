@@ -26,9 +26,19 @@ class Finder(Protocol):
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:
-    """Those that overlap become one over all they cover: nothing anybody recognised stays readable in part."""
+    """In order of place; those that overlap become one over all they cover: nothing anybody recognised stays readable in part."""
+    return joined(ordered(findings))
+
+
+def ordered(findings: Iterable[Finding]) -> list[Finding]:
+    """By place; of those that begin together the surest first."""
+    return sorted(findings, key=lambda one: (one.start, -one.rank))
+
+
+def joined(findings: Iterable[Finding]) -> list[Finding]:
+    """The second half of `merged`."""
     found: list[Finding] = []
-    for finding in sorted(findings, key=lambda one: (one.start, -one.rank)):
+    for finding in findings:
         last = found[-1] if found else None
         if last is None or finding.start >= last.end:
             found.append(finding)

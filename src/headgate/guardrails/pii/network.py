@@ -22,7 +22,13 @@ _DOMAIN = re.compile(r"[0-9A-Za-z\u00c0-\u024f.-]{4,253}")
 _TOP_LEVEL = re.compile(r"(?:[A-Za-z\u00c0-\u024f]{2,63}|xn--[0-9a-z-]{2,59})\Z", re.IGNORECASE)
 _USER_INFO = re.compile(r"[^\s/?#@<>\"']{1,220}@")
 _FOUR = re.compile(r"[0-9](?<![0-9A-Za-z_.].)[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z_]|\.[0-9])")
-_SIX = re.compile(r":[0-9A-Fa-f:.]+")
+_TOUCHES = "[0-9A-Za-z_:]"
+_SIX = re.compile(
+    # A colon after up to four digits that stand free. The groups are spelled out: what looks back must know how far.
+    f":(?:(?<!{_TOUCHES}:)"
+    + "".join(f"|(?<={digits}:)(?<!{_TOUCHES}{digits}:)" for digits in ("[0-9A-Fa-f]" * count for count in range(1, 5)))
+    + ")[0-9A-Fa-f:.]{1,45}"
+)
 _FIRST_GROUP = re.compile(r"[0-9A-Fa-f]{0,4}\Z")
 _SEPARATORS = re.compile("[:-]")
 _VERSIONS = words("version", "release", "build", "firmware", "section", "chapter", "kernel", "driver")
@@ -74,7 +80,7 @@ def ip_addresses(text: str) -> Iterator[Span]:
     for match in overlapping(_FOUR, text):
         if _somebodys(match[0]) and not _VERSIONS.before(text, match.start()):
             yield match.span()
-    for match in _SIX.finditer(text):
+    for match in overlapping(_SIX, text):
         if len(match[0]) > 45:
             continue
         group = _FIRST_GROUP.search(text, max(0, match.start() - 4), match.start())

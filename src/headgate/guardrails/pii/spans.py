@@ -1,8 +1,8 @@
 """What recognisers are made of: places in a text, the words before one, and the form all of them have.
 
 Every recogniser looks at a bounded stretch: nothing it finds is longer than LONGEST (SPACED, when there are gaps in it), and nothing farther
-away than CONTEXT before it or one character after it changes that. Linear time follows from this, and so do streams: what lies farther back
-is decided. Patterns begin with the character they look for, because `re` skips to that one quickly; what must not stand before it is checked
+away than REACH changes that: the words before it (CONTEXT), what it is part of, one character after it. Linear time follows from this, and so
+do streams, where what lies farther back is decided, and windows over long texts. Patterns begin with the character they look for, because `re` skips to that one quickly; what must not stand before it is checked
 after it.
 """
 
@@ -18,6 +18,9 @@ SPACED = 80
 """Characters of one with spaces in it; the word it begins with has a digit, `+` or `(`."""
 CONTEXT = 64
 """Characters before an entity that are searched for words that tell what it is."""
+
+REACH = 512
+"""Characters around the beginning of an entity that decide on it."""
 
 Span = tuple[int, int]
 Find = Callable[[str], Iterator[Span]]
@@ -37,7 +40,7 @@ class Recogniser:
 
 SIX_DIGITS = re.compile(r"[0-9](?:[^0-9]{0,3}[0-9]){5}")
 LETTERS_AND_DIGITS = re.compile(r"[0-9](?<=[A-Za-z][0-9])|[0-9](?<=[A-Z] [0-9])")
-DOTS_AND_COLONS = re.compile(r"[.:-](?=[0-9A-Fa-f:]+[.:-][0-9A-Fa-f:])")
+DOTS_AND_COLONS = re.compile(r"[.:-](?=[0-9A-Fa-f]{0,4}[.:-])")
 ADDRESS = re.compile("@")
 ANY_DIGIT = re.compile("[0-9]")
 
