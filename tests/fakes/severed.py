@@ -37,10 +37,11 @@ class Way:
 
     def refuse(self) -> None:
         """Nobody listens, and all connections are broken."""
-        if self._listener is not None:
-            self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-            self._listener = None
+        with self._lock:
+            listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
         self._path.unlink(missing_ok=True)
         self._open.set()  # whoever waits goes on, and finds its connection broken
         with self._lock:
@@ -67,6 +68,10 @@ class Way:
             far = socket.socket(socket.AF_UNIX)
             far.connect(self._target)
             with self._lock:
+                if self._listener is not listener:  # refused meanwhile
+                    near.close()
+                    far.close()
+                    return
                 self._ends |= {near, far}
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from tests.fakes import listening
+
 from headgate_worker import protocol
 
 
@@ -69,7 +71,7 @@ class FakeWorker:
         self.executing = 0
         self.most_executing = 0
         self.peers: set[_Peer] = set()
-        self._server: asyncio.AbstractServer | None = None
+        self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -89,6 +91,8 @@ class FakeWorker:
             peer.transport.abort()
 
     async def stop(self) -> None:
+        if self._server is not None:
+            await listening.close(self._server)
         self.die()
         for task in self._tasks:
             task.cancel()

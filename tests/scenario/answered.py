@@ -38,7 +38,8 @@ class AnsweredLoad:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(120)
+        assert not any(thread.is_alive() for thread in self._threads), "the load did not end"
 
     @property
     def count(self) -> int:
@@ -51,7 +52,7 @@ class AnsweredLoad:
         until(lambda: self.count >= least, f"{count} more answers", 120)
 
     def _run(self, number: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
         while not self._stopping.is_set():
             number += 1
             name, streamed = self._endpoints[number % len(self._endpoints)], number % 3 == 0

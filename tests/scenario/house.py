@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,7 +12,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,11 @@ from headgate import settings as settings_module
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "scenario-token"
+_given: set[int] = set()
+"""Ports that `free_port` found in this process."""
 
 
-def until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0, pause_s: float = 0.02) -> Any:
+def until(condition: Callable[[], Any], what: str, timeout_s: float = 120.0, pause_s: float = 0.02) -> Any:
     """The first true value of `condition`; fails with `what` when there is none in time. `pause_s`: longer where looking costs much."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -33,10 +37,18 @@ def until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0, paus
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that stays free until it is bound, also while its house is down: the kernel gives none of these to anybody who does not ask for it."""
+    first_given_away = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(first_given_away // 2, first_given_away)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -57,7 +69,7 @@ class House:
         self.process: subprocess.Popen[bytes] | None = None
         self.log = data_dir.with_name(data_dir.name + ".log")
 
-    def start(self, timeout_s: float = 60.0) -> House:
+    def start(self, timeout_s: float = 180.0) -> House:
         environment = clean_environment(
             HEADGATE_ADMIN_TOKEN=TOKEN,
             HEADGATE_DATA_DIR=str(self.data_dir),
@@ -78,7 +90,7 @@ class House:
 
     def healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(self.url + "/health", timeout=2) as answer:
+            with urllib.request.urlopen(self.url + "/health", timeout=30) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -90,7 +102,7 @@ class House:
         if self.process is not None:
             assert self.stop() == 0
 
-    def stop(self, timeout_s: float = 60.0) -> int:
+    def stop(self, timeout_s: float = 180.0) -> int:
         assert self.process is not None
         self.process.terminate()
         code = self.process.wait(timeout_s)
@@ -103,7 +115,7 @@ class House:
         pids = [self.process.pid, *descendants(self.process.pid)]
         for pid in pids:
             _kill(pid)
-        self.process.wait(10)
+        self.process.wait(60)
         self.process = None
         until(lambda: not any(alive(pid) for pid in pids), "everything is dead")
 
@@ -111,9 +123,10 @@ class House:
         """Processes of a role: `server`, `control`, `agent` or `zygote`, oldest first."""
         assert self.process is not None
         mark = "headgate_worker.zygote" if role == "zygote" else f"headgate.app {role} "
-        # A forked replica has its zygote's command line.
+        found = {pid for pid in descendants(self.process.pid) if mark in command_line(pid)}
+        # A forked replica has its zygote's command line, and whatever a process is about to start has that process's own for a moment.
         replicas = set(self.replica_pids())
-        return sorted(pid for pid in descendants(self.process.pid) if mark in command_line(pid) and pid not in replicas)
+        return sorted(pid for pid in found if pid not in replicas and parent(pid) not in {None, *found})
 
     def replica_pids(self) -> list[int]:
         """Living processes that hold a model."""
@@ -146,7 +159,7 @@ class House:
         body: Any = None,
         *,
         token: str | None = TOKEN,
-        timeout_s: float = 60.0,
+        timeout_s: float = 120.0,
         **headers: str,
     ) -> Answer:
         """One HTTP request; never raises for an error status."""
@@ -193,7 +206,7 @@ class House:
     def delete(self, name: str) -> None:
         self.api("DELETE", f"/{name}")
 
-    def predict(self, name: str, body: Any, timeout_s: float = 60.0) -> Any:
+    def predict(self, name: str, body: Any, timeout_s: float = 120.0) -> Any:
         """A prediction that must succeed; the whole answer."""
         answer = self.request("POST", f"/serving-endpoints/{name}/invocations", body, timeout_s=timeout_s)
         assert answer.status == 200, answer
@@ -240,14 +253,26 @@ def entity(model: str, version: str = "1", **more: Any) -> dict[str, Any]:
 def descendants(pid: int) -> list[int]:
     """All processes below one, also those of dead parents that fell to it."""
     found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
+    for task in tasks:
         try:
-            children = [int(child) for child in task.read_text().split()]
+            children = [int(child) for child in (task / "children").read_text().split()]
         except OSError:
             continue
         for child in children:
             found += [child, *descendants(child)]
     return found
+
+
+def parent(pid: int) -> int | None:
+    """None when there is no such process any more."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def command_line(pid: int) -> str:
@@ -258,10 +283,28 @@ def command_line(pid: int) -> str:
 
 
 def alive(pid: int) -> bool:
+    return _state(pid) not in "ZX"
+
+
+def _state(pid: int) -> str:
+    """One letter, as /proc has it; X when there is no such process any more."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return False
+        return "X"
+
+
+@contextmanager
+def standstill(*pids: int) -> Iterator[None]:
+    """These processes do nothing meanwhile."""
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+            until(lambda pid=pid: _state(pid) == "T", f"process {pid} stands still")  # type: ignore[misc]
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def _kill(pid: int) -> None:

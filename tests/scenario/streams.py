@@ -15,7 +15,7 @@ DONE = "[DONE]"
 class Client:
     """One connection, so one server process."""
 
-    def __init__(self, house: House, timeout_s: float = 60.0) -> None:
+    def __init__(self, house: House, timeout_s: float = 120.0) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=timeout_s)
         self._answer: http.client.HTTPResponse | None = None
 

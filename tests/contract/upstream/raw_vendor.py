@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.fakes import listening
+
 from headgate.clock import SystemClock
 from headgate.language_settings import ProviderSettings
 from headgate.providers.port import Outgoing
@@ -88,7 +90,7 @@ class RawVendor:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
+        await listening.close(self._server)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -24,6 +24,7 @@ from tests.contract.upstream.raw_vendor import (
     saying,
     whole,
 )
+from tests.fakes import listening
 
 from headgate.language_settings import ProviderSettings
 from headgate.telemetry import metrics
@@ -58,7 +59,7 @@ class Proxy:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
+        await listening.close(self._server)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -10,6 +10,7 @@ import pytest
 from tests.contract.upstream.conftest import Run
 from tests.contract.upstream.raw_vendor import (
     CHUNKED,
+    DEADLINE_S,
     END,
     LANE,
     Answering,
@@ -101,7 +102,7 @@ def test_a_stream_that_drips_is_alive(run: Run, clients: Clients) -> None:
 def test_a_stream_whose_vendor_falls_silent_still_shows_what_came(run: Run, clients: Clients) -> None:
     async def main() -> None:
         async with RawVendor(then_silent(CHUNKED, framed(b"one"))) as vendor, clients.opened() as client:
-            stream = await client.send(post(vendor.url), patient(idle_s=0.1))
+            stream = await client.send(post(vendor.url), patient(idle_s=0.5))
             assert await stream.chunk() == b"one"
             assert (await failure_of(stream.chunk())).kind == TIMEOUT
             assert (await failure_of(stream.chunk())).kind == TIMEOUT
@@ -181,12 +182,12 @@ def test_a_slow_reader_makes_the_vendor_wait(run: Run, clients: Clients) -> None
 
     async def main() -> None:
         async with RawVendor(answer) as vendor, clients.opened() as client:
-            stream = await client.send(post(vendor.url), patient(idle_s=0.1))
+            stream = await client.send(post(vendor.url), patient(idle_s=0.5))
             await until(lambda: stream._paused)
             seen = len(await stream.chunk())
             assert seen < HELD_BYTES + 1_000_000
             await until(lambda: stream._paused)
-            await asyncio.sleep(0.3)  # longer than the vendor may be silent: but it is we who do not listen
+            await asyncio.sleep(0.7)  # longer than the vendor may be silent: but it is we who do not listen
             assert sent < 20_000_000
             while piece := await stream.chunk():
                 seen += len(piece)
@@ -229,8 +230,11 @@ def test_whoever_leaves_while_connecting_frees_its_place(run: Run, clients: Clie
     run(main())
 
 
-def test_a_kept_connection_that_was_just_closed_costs_nobody_a_failure(run: Run, clients: Clients) -> None:
+def test_a_kept_connection_that_was_just_closed_costs_nobody_a_failure(
+    run: Run, clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The vendor closes when the second request has come, without a byte of answer: as if its end had been on the way."""
+    monkeypatch.setattr("headgate.upstream.client.STALE_S", DEADLINE_S)
 
     async def answer(heard: Heard, writer: Writer) -> None:
         first_of_connection = heard.connection not in seen

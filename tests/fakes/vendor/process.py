@@ -15,8 +15,9 @@ ROOT = Path(__file__).parents[3]
 class VendorProcess:
     """Start it, tell each of its vendors what to do, ask what each heard; kill it, and start it again on the same port."""
 
-    def __init__(self) -> None:
-        self.port = 0
+    def __init__(self, port: int = 0) -> None:
+        """`port` 0: one that nobody else has now, but somebody may get while this one is killed."""
+        self.port = port
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> VendorProcess:
@@ -55,6 +56,10 @@ class VendorProcess:
         """The vendor's next answers, one per request. It exists already."""
         self._ask("POST", f"/_acts/{name}", list(acts))
 
+    def go_on(self, name: str) -> None:
+        """Whatever the vendor holds back is sent, now and from now on."""
+        self._ask("POST", f"/_go/{name}", {})
+
     def did(self, name: str) -> dict[str, Any]:
         """What came to the vendor: `count`, `busy` (being answered), `left` (clients that went away), and the requests `heard`."""
         told: dict[str, Any] = self._ask("GET", f"/_heard/{name}")
@@ -68,5 +73,5 @@ class VendorProcess:
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)

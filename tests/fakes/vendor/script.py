@@ -35,6 +35,8 @@ class Act:
     """Before each piece but the first: a slow drip."""
     pause_from: int = 1
     """The first piece that is paused before."""
+    hold_from: int | None = None
+    """The first piece that is sent only once the vendor was told to go on; -1: not even the head."""
     piece_bytes: int = 0
     """Pieces of this size in the place of one per event."""
     hang_up_after_bytes: int | None = None
@@ -56,6 +58,8 @@ class Script:
         """Requests whose client went away before the answer was out."""
         self.busy = 0
         """Requests being answered."""
+        self.going_on = False
+        """What was held is sent."""
 
     def next(self, heard: Heard) -> Act:
         """How this request is answered."""

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 import orjson
+from tests.fakes import listening
 from tests.fakes.vendor import damage
 from tests.fakes.vendor.scene import Dialect, Heard, Reply
 from tests.fakes.vendor.script import Act, Script, act_of
@@ -58,7 +59,7 @@ class FakeVendor:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
-        self._server.close()
+        await listening.close(self._server)
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
@@ -89,7 +90,7 @@ class FakeVendor:
             reply = self._reply(heard, act)
             if act.damage is not None:
                 reply = damage.damaged(reply, act.damage + script.count)
-            whole = await self._play(reply, act, reader, writer)
+            whole = await self._play(reply, script, act, reader, writer)
         except ConnectionError:
             whole = None
         finally:
@@ -99,15 +100,17 @@ class FakeVendor:
         return bool(whole)
 
     async def _play(
-        self, reply: Reply, act: Act, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, reply: Reply, script: Script, act: Act, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool | None:
         """Whether the answer is out; None when the client went away before."""
         if not await _waited(act.delay_s, reader):
             return None
+        if act.hold_from == -1 and not await _held(script, reader):
+            return None
         if act.hang_up_after_bytes == -1:
             writer.transport.abort()
             return False
-        return await self._send(reply, act, reader, writer)
+        return await self._send(reply, script, act, reader, writer)
 
     def _reply(self, heard: Heard, act: Act) -> Reply:
         dialect = next((dialect for dialect in self._dialects if dialect.claims(heard)), None)
@@ -122,7 +125,7 @@ class FakeVendor:
         return dataclasses.replace(reply, headers={**reply.headers, **act.headers})
 
     async def _send(
-        self, reply: Reply, act: Act, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, reply: Reply, script: Script, act: Act, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool | None:
         chunked = len(reply.pieces) > 1
         length = {"transfer-encoding": "chunked"} if chunked else {"content-length": str(len(reply.body))}
@@ -138,6 +141,8 @@ class FakeVendor:
                 return False
             if number >= max(1, act.pause_from) and not await _waited(act.pause_s, reader):
                 return None
+            if act.hold_from is not None and number >= act.hold_from and not await _held(script, reader):
+                return None
             left = len(piece) if act.hang_up_after_bytes is None else act.hang_up_after_bytes - sent
             part = piece[: max(0, left)]
             writer.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked and part else part)
@@ -152,8 +157,8 @@ class FakeVendor:
         return True
 
     async def _control(self, heard: Heard, writer: asyncio.StreamWriter) -> bool:
-        """`POST /_acts` plays these next, `PUT /_act` is played from then on, `GET /_heard` tells what came; `/_acts/anna` and so on for the
-        vendor whose addresses begin with `/anna/`. `PUT /_act/anna` makes her, and forgets what she did."""
+        """`POST /_acts` plays these next, `PUT /_act` is played from then on, `POST /_go` sends what is held, `GET /_heard` tells what came;
+        `/_acts/anna` and so on for the vendor whose addresses begin with `/anna/`. `PUT /_act/anna` makes her, and forgets what she did."""
         _, verb, *named = heard.route.split("/")
         name = named[0] if named else ""
         if verb == "_act" and name:
@@ -163,6 +168,8 @@ class FakeVendor:
             script.acts.extend(act_of(one) for one in orjson.loads(heard.body))
         elif verb == "_act":
             script.act = act_of(heard.json)
+        elif verb == "_go":
+            script.going_on = True
         body = orjson.dumps({"connections": self.connections, "sent_bytes": self.sent_bytes, **script.told()})
         writer.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
@@ -197,6 +204,14 @@ async def _read(reader: asyncio.StreamReader) -> Heard | None:
 def _headers(lines: Iterable[str]) -> dict[str, str]:
     pairs = (line.split(":", 1) for line in lines if ":" in line)
     return {name.strip().lower(): value.strip() for name, value in pairs}
+
+
+async def _held(script: Script, reader: asyncio.StreamReader) -> bool:
+    """Waits until the vendor is told to go on; False as soon as the client is gone."""
+    while not script.going_on:
+        if not await _waited(0.02, reader):
+            return False
+    return True
 
 
 async def _waited(delay_s: float, reader: asyncio.StreamReader) -> bool:

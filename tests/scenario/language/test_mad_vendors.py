@@ -45,7 +45,7 @@ def test_damaged_answers_end_as_answers_or_errors(there: LanguageHouse, provider
             seen["done" if stream.done else "broken off"] += 1
     assert seen["refused"] + seen["refused stream"] + seen["broken off"] > EACH // 4, seen
     there.vendor.act(name)
-    until(lambda: there.ask(name).status == 200, "it answers again", 30)
+    until(lambda: there.ask(name).status == 200, "it answers again")
     assert not re.search(r"Traceback|Unhandled|never retrieved", there.house.log.read_text())
     there.house.delete(name)
 
