@@ -190,6 +190,12 @@ class Bench:
     ) -> Response:
         return await self.send(path, body, **options).done()
 
+    async def told(self, words: str) -> None:
+        """Asks until the refusal says so."""
+        deadline = time.monotonic() + DEADLINE_S
+        while words not in (message := (await self.ask()).json()["message"]):
+            assert time.monotonic() < deadline, message
+
     def metric(self, line: str) -> float:
         """Value of one line of `/metrics`, by everything before its value; 0 when it is not there."""
         for shown in self.counted.render_all().decode().splitlines():

@@ -36,12 +36,13 @@ def test_a_vendor_that_is_down_is_left_alone_until_one_request_tries_it(run: Run
             assert script.count == 3 and out.bench.metric(STATE) == 1
             # It takes requests again, and is slow: one waits for it, the others do not.
             clock.moved_s += OPEN_S + 1
-            out.act("first", delay_s=0.3)
+            out.act("first", hold_from=-1)
             slow = out.send(HELLO)
             await until(lambda: script.count == 4)
             assert out.bench.metric(STATE) == 2
             for _ in range(5):
                 assert (await out.ask()).headers["served-model-name"] == "second"
+            script.going_on = True
             assert (await slow.done()).headers["served-model-name"] == "first" and script.count == 4
             assert out.bench.metric(STATE) == 0
             assert (await out.ask()).headers["served-model-name"] == "first"
