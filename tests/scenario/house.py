@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.wire.clients import cache_folder
+
 from headgate import settings as settings_module
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +79,7 @@ class House:
             HEADGATE_ENVIRONMENTS_PYTHON_DOWNLOADS="never",
             **self.settings,
         )
+        share_bytecode(self.data_dir)
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "headgate.cli.main", "serve"]
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.data_dir.parent)
@@ -211,6 +214,15 @@ class House:
         answer = self.request("POST", f"/serving-endpoints/{name}/invocations", body, timeout_s=timeout_s)
         assert answer.status == 200, answer
         return answer
+
+
+def share_bytecode(data_dir: Path) -> None:
+    """Lets all houses of the tests have one store of compiled packages. To fill one takes longer than most of what is tested."""
+    own, shared = data_dir / "bytecode", cache_folder() / "bytecode"
+    if not own.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        shared.mkdir(parents=True, exist_ok=True)
+        own.symlink_to(shared, target_is_directory=True)
 
 
 class Answer:

@@ -37,11 +37,7 @@ def test_the_databricks_sdk_runs_every_operation(house: House, requirement: str)
     ]  # fmt: skip
 
 
-# MLflow 2.22 predates SQLAlchemy 2.1; the SDK makes its Databricks calls.
-OLD = ("mlflow==2.22.*", "sqlalchemy<2.1", "databricks-sdk>=0.59,<1", "scikit-learn")
-
-
-@pytest.mark.parametrize("requirements", [OLD, ()], ids=["2.22", "current"])
+@pytest.mark.parametrize("requirements", [clients.OLD_MLFLOW, ()], ids=["2.22", "current"])
 def test_mlflow_deploys_predicts_and_keeps_models(house: House, requirements: tuple[str, ...]) -> None:
     done = run(house, "mlflow_deployments.py", *requirements)
     assert done["done"] == [

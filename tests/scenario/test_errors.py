@@ -152,6 +152,7 @@ def test_limits_of_waiting_and_of_time(tmp_path_factory: pytest.TempPathFactory)
 
     settings = FAST | {
         "HEADGATE_WORKERS": "1",
+        "HEADGATE_ENVIRONMENTS_MODE": "local",
         "HEADGATE_LIMITS_QUEUE_PER_ENTITY": "1",
         "HEADGATE_LIMITS_EXECUTION_S": "3",
         "HEADGATE_LIMITS_WAKE_DEADLINE_S": "2",

@@ -22,6 +22,7 @@ from tests.fakes.agent_house import (
     until_gone,
     until_replica,
 )
+from tests.scenario.house import share_bytecode
 
 from headgate.domain import model_files
 from headgate.domain.environment import ModelDescription
@@ -63,8 +64,10 @@ def built(model: ModelDescription, tmp_path_factory: pytest.TempPathFactory) -> 
     """A configuration whose data_dir holds the model's environment, inside a house."""
     reading, writing = os.pipe()
     with short_folder() as run_dir:
+        data_dir = tmp_path_factory.mktemp("data")
+        share_bytecode(data_dir)
         config = AgentConfig(
-            data_dir=tmp_path_factory.mktemp("data"),
+            data_dir=data_dir,
             run_dir=run_dir,
             environ=dict(os.environ),
             lifeline_fd=reading,

@@ -19,6 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BUILD_DEADLINE_S = 900.0
+OLD_MLFLOW = ("mlflow==2.22.*", "sqlalchemy<2.1", "databricks-sdk>=0.59,<1", "scikit-learn", "opentelemetry-sdk<1.34")
+"""The oldest supported with what it still works with: it predates SQLAlchemy 2.1, and traces with the OpenTelemetry of its time only.
+The SDK makes its Databricks calls."""
 
 
 def cache_folder() -> Path:

@@ -11,6 +11,7 @@ from tests.wire.access.world import World
 
 SETTINGS = {
     "HEADGATE_WORKERS": "2",
+    "HEADGATE_ENVIRONMENTS_MODE": "local",
     "HEADGATE_SCALING_IDLE_S": "600",
     "HEADGATE_LIMITS_REFUSALS_PER_MINUTE": "1000000",
 }

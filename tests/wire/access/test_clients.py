@@ -14,7 +14,6 @@ from tests.wire.access.world import World
 
 pytestmark = [pytest.mark.wire, pytest.mark.scenario]
 BAD = ("expired token", "revoked token", "token of another installation")
-OLD_MLFLOW = ("mlflow==2.22.*", "sqlalchemy<2.1", "databricks-sdk>=0.59,<1", "scikit-learn")
 
 
 def walk(world: World, script: str, *requirements: str) -> Any:
@@ -57,7 +56,7 @@ def test_the_sdk_raises_what_its_users_expect(world: World, requirement: str) ->
         assert set(seen[credential].values()) == {"Unauthenticated"}, credential
 
 
-@pytest.mark.parametrize("requirements", [OLD_MLFLOW, ()], ids=["2.22", "current"])
+@pytest.mark.parametrize("requirements", [clients.OLD_MLFLOW, ()], ids=["2.22", "current"])
 def test_mlflow_raises_what_its_users_expect(world: World, requirements: tuple[str, ...]) -> None:
     seen = walk(world, "mlflow_walk.py", *requirements)
     refusals = {"forbidden": "PERMISSION_DENIED", "hidden": "RESOURCE_DOES_NOT_EXIST"}

@@ -46,7 +46,8 @@ class Language:
 
 @pytest.fixture(scope="session")
 def language(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Language]:
-    with language_house(tmp_path_factory.mktemp("language") / "data") as there:
+    data_dir = tmp_path_factory.mktemp("language") / "data"
+    with language_house(data_dir, HEADGATE_ENVIRONMENTS_MODE="local") as there:
         for name in VENDORS:
             make(there, name)
         for name in VENDORS:

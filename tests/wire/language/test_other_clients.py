@@ -16,7 +16,6 @@ WORDS = ["Hello,", " wide", " world."]
 VECTORS = [[0.5, -0.25], [1.0, 2.0]]
 CALLS = [["call_1", "weather", {"city": "Paris"}], ["call_2", "weather", {"city": "Oslo"}]]
 # The same as in tests/wire/serving, so that it is built once.
-OLD_MLFLOW = ("mlflow==2.22.*", "sqlalchemy<2.1", "databricks-sdk>=0.59,<1", "scikit-learn")
 KINDS = [
     "message_start",
     "content_block_start",
@@ -100,7 +99,7 @@ def test_anthropic_s_sdk_asks_any_vendor_s_model(
     }
 
 
-@pytest.mark.parametrize("requirements", [(), OLD_MLFLOW], ids=["current", "2.22"])
+@pytest.mark.parametrize("requirements", [(), clients.OLD_MLFLOW], ids=["current", "2.22"])
 def test_mlflow_s_deployment_client_predicts_streams_and_governs(
     language: Language, requirements: tuple[str, ...]
 ) -> None:

@@ -64,11 +64,10 @@ experiment = mlflow.create_experiment("/" + os.environ["DATABRICKS_CLIENT_ID"])
 answer = get_deploy_client("databricks").predict(endpoint="quick", inputs={"dataframe_records": [{"a": 1.0}]})
 print(json.dumps([bool(experiment), answer["predictions"]]))
 """
-OLD_MLFLOW = ("mlflow==2.22.*", "scikit-learn", "databricks-sdk>=0.59,<1", "sqlalchemy<2.1")
 
 
 def test_mlflow_needs_no_more(house: House, version: str) -> None:
     robot = new_robot(house, f"mlflow {version}", "CAN_QUERY")
-    python = Path(sys.executable) if version == "new" else clients.client_python(*OLD_MLFLOW)
+    python = Path(sys.executable) if version == "new" else clients.client_python(*clients.OLD_MLFLOW)
     outcome = clients.run_client(python, MLFLOW, {**robot.environ(house), "MLFLOW_DISABLE_TELEMETRY": "true"})
     assert outcome.json() == [True, [1.0]]

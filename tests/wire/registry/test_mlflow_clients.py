@@ -13,7 +13,7 @@ from tests.wire.registry.conftest import TOKEN
 
 pytestmark = pytest.mark.wire
 MLFLOWS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
-    "2.22": (("mlflow==2.22.*", "sqlalchemy<2.1", "databricks-sdk>=0.59,<1", "scikit-learn"), {}),
+    "2.22": (clients.OLD_MLFLOW, {}),
     "current": ((), {}),
     "current, native": ((), {"MLFLOW_ENABLE_UC_NATIVE_MODEL_REGISTRY": "true"}),
 }

@@ -12,10 +12,9 @@ from tests.wire.serving.conftest import Served
 
 pytestmark = pytest.mark.wire
 WALK = Path(__file__).with_name("mlflow_walk.py")
-OLD = ("mlflow==2.22.*", "sqlalchemy<2.1", "databricks-sdk>=0.59,<1", "scikit-learn")
 
 
-@pytest.mark.parametrize("requirements", [(), OLD], ids=["current", "2.22"])
+@pytest.mark.parametrize("requirements", [(), clients.OLD_MLFLOW], ids=["current", "2.22"])
 def test_mlflow_creates_updates_and_deletes_endpoints(served: Served, requirements: tuple[str, ...]) -> None:
     python = clients.client_python(*requirements) if requirements else Path(sys.executable)
     environ = {**served.environ(), "MLFLOW_DISABLE_TELEMETRY": "true"}

@@ -11,9 +11,7 @@ from tests.scenario.house import TOKEN, House
 from tests.wire import clients
 
 pytestmark = pytest.mark.wire
-# MLflow 2.22 traces with the OpenTelemetry of its time only.
-OLD = ("mlflow==2.22.*", "sqlalchemy<2.1", "databricks-sdk>=0.59,<1", "scikit-learn", "opentelemetry-sdk<1.34")
-MLFLOWS: dict[str, tuple[str, ...]] = {"2.22": OLD, "current": ()}
+MLFLOWS: dict[str, tuple[str, ...]] = {"2.22": clients.OLD_MLFLOW, "current": ()}
 
 
 def environ(house: House, tracking: str) -> dict[str, str]:
