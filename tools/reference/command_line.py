@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import typer.main
@@ -33,6 +34,7 @@ def page() -> str:
     return make_page("Command line", INTRODUCTION, f"## Options every client command also has\n\n{common}", *parts)
 
 
+@cache
 def commands() -> dict[str, Any]:
     """`headgate serving-endpoints get` -> the command, for all of them, in the order of `--help`; aliases left out."""
     root = typer.main.get_command(app)
@@ -44,8 +46,8 @@ def commands() -> dict[str, Any]:
 
 def aliases(command: Any) -> list[str]:
     """Hidden names of a command."""
-    root = typer.main.get_command(app)
-    groups = [group for group in root.commands.values() if hasattr(group, "commands")]  # type: ignore[attr-defined]
+    root = commands()["headgate"]
+    groups = [group for group in root.commands.values() if hasattr(group, "commands")]
     hidden = [other for group in groups for other in group.commands.values() if other.hidden]
     return [other.name for other in hidden if inspect.unwrap(other.callback) is inspect.unwrap(command.callback)]
 
