@@ -105,7 +105,8 @@ class Watching:
         if self._shadow:
             await self.passed()
         guard, kind, request = self._guard, self._kind, self._request
-        checked = await self.looking.check(guard, len(body), lambda: guard.check_answer(kind, body, request))
+        size = len(body) + (len(request) if guard.policy.output.asks_models else 0)
+        checked = await self.looking.check(guard, size, lambda: guard.check_answer(kind, body, request))
         self.note_answer(checked.verdicts)
         if checked.refusal is None and checked.question is not None:
             asked = await guard.ask(checked.question)
@@ -165,7 +166,7 @@ class WatchedStream:
         stream = self._stream
         if stream is None:
             return chunk
-        return await self._leaving(await self._checked(len(chunk), lambda: stream.feed(chunk)))
+        return await self._leaving(await self._checked(stream.size(chunk), lambda: stream.feed(chunk)))
 
     async def end(self) -> bytes:
         """As `GuardedStream.end`."""

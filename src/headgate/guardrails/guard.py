@@ -123,10 +123,7 @@ class Guard:
         if checked.refusal is not None or not side.asks_models:
             return checked
         said = bodies.said(kind, checked.body)
-        before = [(turn["role"], turn["content"]) for turn in bodies.conversation(kind, request)] or [("user", "…")]
-        conversations = (
-            tuple(tuple(bodies.by_turns([*before, ("assistant", one)])) for one in said) if side.safety else ()
-        )
+        conversations = bodies.answering(bodies.conversation(kind, request), said) if side.safety else ()
         question = Question(OUTPUT, conversations, "\n".join(said) if side.valid_topics else "")
         return Checked(checked.body, checked.verdicts, None, question)
 

@@ -30,6 +30,7 @@ class StreamGuard:
         self._guard = guard
         self._kind = kind
         self._request = request
+        self._asked_before: list[dict[str, str]] | None = None if side.safety else []
         self._side = side
         self._shadow = guard.policy.shadow
         self._judged_characters = guard.tools.judged_characters
@@ -70,8 +71,14 @@ class StreamGuard:
             local.append(self._verdict(KEYWORDS, BLOCKED if keyword else PASSED, keyword or ""))
         return (*local, *self._asked.values())
 
+    def size(self, chunk: bytes) -> int:
+        """Bytes that `feed` looks at: with the first chunk what was asked, too."""
+        return len(chunk) + (len(self._request) if self._asked_before is None else 0)
+
     def feed(self, chunk: bytes) -> list[bytes]:
         """Events that may leave after these bytes, which need not be whole events."""
+        if self._asked_before is None:
+            self._asked_before = bodies.conversation(self._kind, self._request)
         if self.refusal is not None:
             return []
         try:
@@ -229,14 +236,9 @@ class StreamGuard:
         return leaving
 
     def _ask(self) -> None:
-        before = [(turn["role"], turn["content"]) for turn in bodies.conversation(self._kind, self._request)] or [
-            ("user", "…")
-        ]
         said = ["".join(parts) for parts in self._said.values()]
-        conversations = tuple(tuple(bodies.by_turns([*before, ("assistant", one)])) for one in said)
-        self.question = Question(
-            OUTPUT, conversations if self._side.safety else (), "\n".join(said) if self._side.valid_topics else ""
-        )
+        conversations = bodies.answering(self._asked_before or (), said) if self._side.safety else ()
+        self.question = Question(OUTPUT, conversations, "\n".join(said) if self._side.valid_topics else "")
         self._asked_of, self._unjudged = len(self._waiting), 0
 
     def _refuse(self, refusal: HeadgateError) -> list[bytes]:

@@ -17,8 +17,8 @@ from headgate.wire import json_members
 
 Path = tuple[str | int, ...]
 
-_TOKEN = re.compile(rb'"[^"\\]{0,999}(?:\\.[^"\\]{0,99}){0,99}"|[\[\]{},:"]|[^\s\[\]{},:"]+', re.DOTALL)
-"""A quotation mark alone begins a string too long for a pattern, which would hold the interpreter's lock all along."""
+_TOKEN = re.compile(rb'"[^"\\]{0,255}(?:\\.[^"\\]{0,9}){0,9}"|[\[\]{},:"]|[^\s\[\]{},:"]+|\s{1,9999}', re.DOTALL)
+"""A quotation mark alone begins a string too long for this pattern, which would hold the interpreter's lock all along."""
 
 MOST_DEEP = 100
 """Lists and objects inside one another: the path to each text is as long as they are deep."""
@@ -106,7 +106,8 @@ def _tokens(body: bytes) -> Iterator[tuple[int, int]]:
                 end = _string_end(body, end)
                 yield start, end
                 break
-            yield start, end
+            if body[start] > 0x20:
+                yield start, end
         else:
             return
 

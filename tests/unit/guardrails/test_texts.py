@@ -37,7 +37,7 @@ def test_every_string_is_seen_where_it_is(tree: Any, indented: bool) -> None:
 
 @pytest.mark.parametrize("unit", ["a", "\\", '"', 'a"', '\\"', "a\n" * 50, "é"])
 def test_long_strings_are_seen_whole(unit: str) -> None:
-    for length in (*range(97, 103), 998, 999, 1000, 20_000, 20_001):
+    for length in (*range(7, 13), *range(97, 103), *range(254, 258), 20_000, 20_001):
         tree = {"a": (unit * length)[:length], "b": [unit, "end"]}
         assert [(one.path, one.value) for one in texts.walk(orjson.dumps(tree))] == leaves(tree)
 
@@ -154,3 +154,41 @@ def test_a_judge_reads_turns_of_user_and_assistant() -> None:
         {"role": "assistant", "content": "c"},
         {"role": "user", "content": "d"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        (bodies.CHAT, {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}],
+                       "extra_params": {"documents": ["D"]}, "prediction": {"type": "content", "content": "P"}}, ["a", "b", "D\n\nP\n\nc"]),
+        (bodies.CHAT, {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "documents": ["D"]},
+         ["a", "b", "D"]),
+        (bodies.CHAT, {"messages": [{"role": "developer", "content": "S"}]}, ["S"]),
+        (bodies.CHAT, {"messages": [{"role": "assistant", "content": "A"}]}, ["A"]),
+        (bodies.CHAT, {"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "text", "data": "D"}}]}]}, ["D"]),
+        (bodies.COMPLETIONS, {"prompt": ["a", "b"], "suffix": "c"}, ["a\n\nc\n\nb"]),
+        (bodies.RESPONSES, {"instructions": "S", "input": "a", "documents": ["D"]}, ["D\n\na"]),
+        (bodies.RESPONSES, {"instructions": "S"}, ["S"]),
+        (bodies.COMPLETIONS, {"prompt": [1, 2]}, []),
+    ],
+)  # fmt: skip
+def test_a_judge_reads_what_users_say_wherever_it_stands(kind: str, body: dict[str, Any], expected: list[str]) -> None:
+    read = bodies.conversation(kind, orjson.dumps(body))
+    assert [turn["content"] for turn in read] == expected
+    assert [turn["role"] for turn in read] == ["user", "assistant", "user"][: len(read)]
+
+
+def test_of_messages_given_twice_a_judge_reads_both() -> None:
+    body = b'{"messages":[{"role":"user","content":"one"}],"messages":[{"role":"user","content":"two"}]}'
+    assert bodies.conversation(bodies.CHAT, body) == [{"role": "user", "content": "one\n\ntwo"}]
+
+
+def test_many_messages_are_put_together_in_linear_time() -> None:
+    turns = [("user", "a" * 50)] * 80_000
+    (turn,) = bodies.by_turns(turns)
+    assert len(turn["content"]) == 80_000 * 52 - 2
+
+
+@pytest.mark.parametrize("messages", [[{"role": "system", "content": "S"}], [{"role": "tool", "content": "S"}]])
+def test_where_no_user_asks_topics_are_of_all_that_is_said(messages: list[Any]) -> None:
+    assert bodies.last_question(bodies.CHAT, orjson.dumps({"messages": messages})) == "S"
