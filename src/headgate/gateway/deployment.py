@@ -323,8 +323,6 @@ class Deployment:
     def _no_replica(self) -> str:
         cause = self._entity.problem or next((link.problem for link in self._links.values() if link.problem), "")
         waited = f"No replica of served entity {self._entity.name} was ready within {self._terms.wake_deadline_s:g} s"
-        return (
-            f"{waited}: {cause}"
-            if cause
-            else f"{waited}: it is still starting. Try again, or see its build and service logs."
-        )
+        if not cause and self._terms.models_at:
+            return f"{waited}: it is started at {self._terms.models_at}. Try again, or see whether Headgate runs there."
+        return f"{waited}: {cause or 'it is still starting. Try again, or see its build and service logs.'}"
