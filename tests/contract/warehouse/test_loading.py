@@ -20,7 +20,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from tests.fakes.records import AT_MS, PAYLOAD, TABLE, House, record, until
 
-from headgate.domain.request_record import InferenceTable
+from headgate.domain.request_record import Attempt, InferenceTable
 from headgate.domain.served_entity_record import ServedEntityRecord
 from headgate.telemetry import metrics
 from headgate.warehouse.tables import columns, delta, places
@@ -123,6 +123,17 @@ def test_what_a_client_got_before_it_left_is_counted(
     (usage,) = house.usage()
     assert (usage["input_token_count"], usage["output_token_count"]) == tokens
     assert usage["tokens_estimated"] is (tokens[0] is not None)
+
+
+@pytest.mark.parametrize(("attempts", "tokens"), [((Attempt("s0", "gpt", 0, 5),), (1, 0)), ((), (None, None))])
+def test_what_a_vendor_was_asked_before_its_client_left_is_counted(
+    house: House, attempts: tuple[Attempt, ...], tokens: tuple[int | None, ...]
+) -> None:
+    house.put(record("r1", status=499, complete=False, response=None, usage=None, attempts=attempts))
+    house.load()
+    (usage,) = house.usage()
+    assert (usage["input_token_count"], usage["output_token_count"]) == tokens
+    assert usage["tokens_estimated"] is bool(attempts)
 
 
 def test_requests_that_were_refused_are_rows_too(house: House) -> None:

@@ -159,6 +159,7 @@ def _usage_row(record: RequestRecord, origin: Origin, prices: PriceTable) -> dic
     }
 
 
+_LEFT = 499
 _AS_THEY_ARE = (
     "client_request_id", "requester", "served_entity_id", "endpoint_id", "endpoint_name", "served_entity_name",
     "entity_name", "entity_version", "provider", "model", "task", "api", "requester_id", "user_agent", "error_code",
@@ -199,11 +200,16 @@ def _was_answered(record: RequestRecord) -> bool:
     return record.status < 400 or (record.streamed and bool(record.response))
 
 
+def _was_left(record: RequestRecord) -> bool:
+    """Whether a vendor was still at work when its client left: it had been sent what was typed."""
+    return record.status == _LEFT and bool(record.attempts) and not record.attempts[-1].status
+
+
 def _used(record: RequestRecord, typed: tuple[int | None, int | None], answer: bytes) -> tuple[Usage | None, bool]:
     """What the model says, else what the API documents as an estimate; nothing for what never reached a model."""
     if record.usage is not None:
         return record.usage, False
-    if record.task is None or typed[0] is None or not _was_answered(record):
+    if record.task is None or typed[0] is None or not (_was_answered(record) or _was_left(record)):
         return None, False
     if record.provider is None and (said := joining.response_usage(answer)) is not None:
         return said, False
