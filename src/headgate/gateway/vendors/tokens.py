@@ -129,7 +129,9 @@ class Source:
         if walk is None:
             outgoing = provider.token_request(target, now_s)
             assert outgoing is not None, "asked of vendors that need a token"
-            return provider.credential(await self._answer(outgoing, Lane(target.provider, _PATIENCE)), now_s)
+            # Not on the vendor's own lane: one that hangs there would keep tokens from those who are well.
+            lane = Lane(f"{target.provider} tokens", _PATIENCE)
+            return provider.credential(await self._answer(outgoing, lane), now_s)
         step: Outgoing | Credential = walk.first()
         while isinstance(step, Outgoing):
             step = walk.next(await self._answer(step, _METADATA))

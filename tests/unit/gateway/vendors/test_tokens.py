@@ -66,6 +66,8 @@ def test_all_who_wait_share_one_fetch_and_all_vendors_of_a_config_one_source() -
         await house.settle()
         house.upstream.released.set()
         assert set(await asyncio.gather(*waiting)) == {"token-1"} and len(house.upstream.asked) == 1
+        ((_, lane),) = house.upstream.asked
+        assert lane.name == "openai tokens", "whoever hangs on the vendor's own lane holds up no token"
         assert house.tokens.of(entra("another model")) is house.source
         assert house.tokens.of(entra(microsoft_entra_client_id="x")) is not house.source
 
