@@ -98,9 +98,8 @@ async def _serve_public(role: Role) -> None:
     from headgate.telemetry.counting import Metrics
 
     settings, name = role.settings, f"server-{role.number}"
-    database = Database(settings.database_url, Announcer(settings.sockets))
+    database, sealer = Database(settings.database_url, Announcer(settings.sockets)), sealing.open_sealer(settings)
     counted, server_id = Metrics(settings.sockets / "metrics", name), bootstrap.server_id(settings, role.number)
-    sealer = sealing.open_sealer(settings)
     follower = web.follower(database, counted, server_id)
     key, workspace, clock = bootstrap.token_hash_key(database, sealer), bootstrap.workspace_id(database), SystemClock()
     place = oauth.Place(settings, database, sealer, clock, workspace, key)

@@ -189,11 +189,11 @@ def _prepare(settings: Settings) -> dict[str, object]:
         return {"refusal": refusal}
     database = Database(settings.database_url, Announcer(settings.sockets))
     with database.alone():
-        schema.upgrade(database)
-        _compare_clocks(database)
         try:
+            schema.upgrade(database)
+            _compare_clocks(database)
             sealer = secret_key.ensure(database, settings)
-        except sealing.UnusableKey as problem:
+        except (schema.TooNew, sealing.UnusableKey) as problem:
             return {"refusal": str(problem)}
         workspace_id, clock = bootstrap.workspace_id(database), SystemClock()
         token = bootstrap.ensure_administrator(database, settings, sealer, clock)

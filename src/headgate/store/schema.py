@@ -44,9 +44,18 @@ FOLDER = Path(__file__).parent / "migrations"
 _PATIENCE_S = 5
 
 
+class TooNew(Exception):
+    """The schema is one that this version does not know; the message says what to do."""
+
+
 def upgrade(database: Database) -> None:
-    """Runs the migrations that are missing, in one transaction where the database can."""
+    """Runs the migrations that are missing, in one transaction where the database can. Raises TooNew."""
     with database.write() as connection:
+        there = MigrationContext.configure(connection).get_current_revision()
+        if there is not None and there not in _known():
+            raise TooNew(
+                f"this database has the schema {there} of a newer Headgate: install the version that its other servers have, or had last"
+            )
         command.upgrade(config(connection), "head")
 
 
@@ -72,8 +81,11 @@ def look(url: str) -> Look:
             ahead_ms = ahead_ms_within(connection)
     finally:
         engine.dispose()
-    scripts = ScriptDirectory(str(FOLDER)).walk_revisions()
-    return Look(revision, frozenset(script.revision for script in scripts), ahead_ms)
+    return Look(revision, _known(), ahead_ms)
+
+
+def _known() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory(str(FOLDER)).walk_revisions())
 
 
 def config(connection: object) -> Config:
