@@ -138,7 +138,7 @@ class Stream:
         if not self._chunks and not self._ended:
             await self._wait()
         if not self._chunks and self._error is not None:
-            raise self._error
+            raise self._why()
 
     def __aiter__(self) -> Stream:
         return self
@@ -151,11 +151,15 @@ class Stream:
             self._chunks.clear()
             self.size = 0
             return piece
-        error, self._error = self._error, None
-        raise error or StopAsyncIteration
+        raise self._why()
 
     async def aclose(self) -> None:
         self.end()
+
+    def _why(self) -> Exception:
+        """Why there is nothing more. What is raised knows the frames it passes, and they know this stream: it must not know the error, nor may they."""
+        error, self._error = self._error, None
+        return error or StopAsyncIteration()
 
     async def _wait(self) -> None:
         self._waiter = self._loop.create_future()

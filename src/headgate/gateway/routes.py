@@ -129,6 +129,7 @@ class Routes:
 
     def refuse(self, call: Call | None, error: Exception) -> tuple[int, Headers, bytes]:
         """What is answered when something went wrong: status, headers but those of every answer, body."""
+        raised = error
         if not isinstance(error, errors.HeadgateError):
             what = "" if call is None else f" {call.request_id} {call.head.method} {call.head.path}"
             logger.error("request%s failed", what, exc_info=error)
@@ -143,6 +144,8 @@ class Routes:
         headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
         if call is not None and call.deployment is not None:
             headers += [call.deployment.served_header, *call.headers]
+        # It knows the frames it passed, and some of those know it: the request's body would stay until the next collection.
+        raised.__traceback__ = None
         return error.http_status, headers, body
 
     async def _respond(self, answer: Awaitable[Reply], send: Send, watch: Watch) -> None:

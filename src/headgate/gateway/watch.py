@@ -55,9 +55,11 @@ class Watch:
             self._timer.cancel()
         if self._limit is not None:
             self._limit.cancel()
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
+        # Let go of: a task that was cancelled knows its frame, which knows this watch, which must not know the task.
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
 
     def _begin(self) -> None:
         if self._listener is None and not self._stopped:

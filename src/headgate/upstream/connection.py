@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import httptools
 
@@ -55,7 +56,8 @@ class Connection(asyncio.Protocol):
         self.unanswered = False
         """Whether it broke before the first byte of an answer."""
         self._answer: Answer | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
+        """None once the connection is over: it knows us, and both would stay until the next collection."""
         self._decoder: Decoder | None = None
         self._head_bytes = self._read_bytes = 0
         self._done = self._keep_alive = self._paused = self._spoiled = self._until_close = False
@@ -102,6 +104,7 @@ class Connection(asyncio.Protocol):
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
+        self._parser = None
         self._over(reusable=False)
 
     # asyncio's side
@@ -243,4 +246,5 @@ class Connection(asyncio.Protocol):
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
+        self._parser = None
         self.terms.lost(self)

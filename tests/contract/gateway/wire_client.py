@@ -53,7 +53,7 @@ class Transport:
     def lose(self) -> None:
         if not self.closed:
             self.closed = True
-            self._protocol.connection_lost(None)
+            self._forget().connection_lost(None)
 
     def write(self, data: bytes) -> None:
         assert not self.closed, "nothing may be written to a connection that is closed"
@@ -65,7 +65,7 @@ class Transport:
         if not self.closed:
             self.closed = True
             self.gone()
-            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
+            asyncio.get_running_loop().call_soon(self._forget().connection_lost, None)
 
     def is_closing(self) -> bool:
         return self.closed
@@ -79,6 +79,11 @@ class Transport:
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
+
+    def _forget(self) -> Any:
+        """The server's protocol, which a transport that is closed knows no more."""
+        protocol, self._protocol = self._protocol, None
+        return protocol
 
     def _deliver(self) -> None:
         while self._fed and self._reading and not self.closed:
@@ -142,6 +147,7 @@ class WireClient:
 
     def _lose(self) -> None:
         self._transport.lose()
+        del self.readable
         self._finish()
 
     def _finish(self) -> None:

@@ -37,12 +37,15 @@ class Ending(Protocol):
 class KeptStream:
     """The same chunks. References to them are kept, up to a size; none waits but the last."""
 
-    __slots__ = ("_call", "_chunks", "_ending", "_kept", "_left_bytes", "_over", "_reply")
+    __slots__ = ("_call", "_chunks", "_ending", "_events", "_kept", "_left_bytes", "_over", "_status")
 
     def __init__(self, call: Call, reply: Reply, ending: Ending, most_bytes: int) -> None:
         """`most_bytes` of it are kept; 0: nobody wants any."""
-        self._call, self._reply, self._ending = call, reply, ending
+        self._call, self._ending = call, ending
+        # Not the reply, which is about to know this stream.
         self._chunks: Chunks = reply.chunks
+        self._status = reply.status
+        self._events = dict(reply.headers).get(b"content-type", b"").startswith(_EVENT_STREAM)
         self._kept: list[bytes] = []
         self._left_bytes = most_bytes
         self._over = False
@@ -92,7 +95,7 @@ class KeptStream:
             await self._ending.write(self._call, self._outcome(0))
         except errors.HeadgateError as error:
             self._call.failure = error.http_status
-            if not dict(self._reply.headers).get(b"content-type", b"").startswith(_EVENT_STREAM):
+            if not self._events:
                 raise BrokenStream(error.message) from error
             return choosing.of(self._call).stream().failed(error)
         return last
@@ -102,4 +105,4 @@ class KeptStream:
         call = self._call
         body = b"".join(self._kept) if self._left_bytes >= 0 else None
         broken = bool(status or call.failure)
-        return Outcome(status or call.failure or self._reply.status, body, too_large=body is None, complete=not broken)
+        return Outcome(status or call.failure or self._status, body, too_large=body is None, complete=not broken)

@@ -91,6 +91,9 @@ class CallReplica:
             except BaseException:
                 exchange.abandon()
                 raise
+            finally:
+                # What was raised knows this frame: knew the frame the exchange, which knows the error, its body would stay until the next collection.
+                del exchange
 
 
 async def _first_chunk(exchange: Exchange, stream: Stream) -> None:

@@ -73,7 +73,7 @@ def usage(said: Mapping[str, Any]) -> Usage:
 class Reader(middle.Stream):
     """Anthropic's events as chunks. See `port.StreamReader`."""
 
-    __slots__ = ("_created_s", "_handlers", "_silent_call", "_splitter", "_used")
+    __slots__ = ("_created_s", "_silent_call", "_splitter", "_used")
 
     def __init__(self, model: str, created_s: int, include_usage: bool) -> None:
         super().__init__(VENDOR, middle.Head("", model, created_s), include_usage)
@@ -82,15 +82,6 @@ class Reader(middle.Stream):
         self._used: dict[str, Any] = {}
         self._silent_call = False
         """Whether a call of a tool has begun and no arguments of it have come."""
-        self._handlers: dict[Any, Callable[[Mapping[str, Any]], list[bytes]]] = {
-            "message_start": self._begin,
-            "content_block_start": self._block_begins,
-            "content_block_delta": self._block_goes_on,
-            "content_block_stop": self._block_ends,
-            "message_delta": self._message_ends,
-            "message_stop": lambda _: self._done(),
-            "error": self._vendor_failed,
-        }
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The events that are whole now."""
@@ -100,8 +91,8 @@ class Reader(middle.Stream):
         try:
             for event in self._splitter.feed(chunk):
                 said = orjson.loads(event.data)
-                handle = self._handlers.get(said["type"])
-                out += handle(said) if handle is not None else []
+                read = _EVENTS.get(said["type"])
+                out += read(self, said) if read is not None else []
                 if self.complete or self.failure is not None:
                     break
         except (sse.NotEvents, orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError, ValueError):
@@ -159,3 +150,14 @@ class Reader(middle.Stream):
     def _vendor_failed(self, said: Mapping[str, Any]) -> list[bytes]:
         error = said["error"]
         return self._failed(STATUS.get(error.get("type"), 500), str(error.get("message") or ""))
+
+
+_EVENTS: dict[Any, Callable[[Reader, Mapping[str, Any]], list[bytes]]] = {
+    "message_start": Reader._begin,
+    "content_block_start": Reader._block_begins,
+    "content_block_delta": Reader._block_goes_on,
+    "content_block_stop": Reader._block_ends,
+    "message_delta": Reader._message_ends,
+    "message_stop": lambda reader, _: reader._done(),
+    "error": Reader._vendor_failed,
+}

@@ -82,7 +82,7 @@ def usage(said: Mapping[str, Any]) -> Usage:
 class Reader(middle.Stream):
     """Converse's binary events as chunks. See `port.StreamReader`."""
 
-    __slots__ = ("_decoder", "_handlers", "_is_structured", "_silent_call", "_stopped")
+    __slots__ = ("_decoder", "_is_structured", "_silent_call", "_stopped")
 
     def __init__(self, head: middle.Head, include_usage: bool) -> None:
         super().__init__(VENDOR, head, include_usage)
@@ -92,14 +92,6 @@ class Reader(middle.Stream):
         self._is_structured = False
         """Whether the open call of a tool is the answer."""
         self._stopped = False
-        self._handlers: dict[str, Callable[[Mapping[str, Any]], list[bytes]]] = {
-            "messageStart": lambda _: [self._head.chunk({"role": "assistant", "content": ""})],
-            "contentBlockStart": self._block_begins,
-            "contentBlockDelta": self._block_goes_on,
-            "contentBlockStop": self._block_ends,
-            "messageStop": self._message_ends,
-            "metadata": self._metadata,
-        }
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The events that are whole now."""
@@ -131,8 +123,8 @@ class Reader(middle.Stream):
         if kind == "exception":
             name = message.headers.get(":exception-type", "")
             return self._failed(STATUS.get(name[:1].upper() + name[1:], 500), str(said.get("message") or name))
-        handle = self._handlers.get(message.headers.get(":event-type", ""))
-        return handle(said) if handle is not None else []
+        read = _EVENTS.get(message.headers.get(":event-type", ""))
+        return read(self, said) if read is not None else []
 
     def _block_begins(self, said: Mapping[str, Any]) -> list[bytes]:
         use = said["start"].get("toolUse")
@@ -180,3 +172,13 @@ class Reader(middle.Stream):
         """The last event; before the model stopped it is none."""
         self.usage = usage(said["usage"])
         return self._done() if self._stopped else []
+
+
+_EVENTS: dict[str, Callable[[Reader, Mapping[str, Any]], list[bytes]]] = {
+    "messageStart": lambda reader, _: [reader._head.chunk({"role": "assistant", "content": ""})],
+    "contentBlockStart": Reader._block_begins,
+    "contentBlockDelta": Reader._block_goes_on,
+    "contentBlockStop": Reader._block_ends,
+    "messageStop": Reader._message_ends,
+    "metadata": Reader._metadata,
+}

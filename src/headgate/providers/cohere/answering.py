@@ -80,7 +80,7 @@ def usage(said: Mapping[str, Any]) -> Usage:
 class Reader(middle.Stream):
     """Cohere's events as chunks. See `port.StreamReader`."""
 
-    __slots__ = ("_created_s", "_handlers", "_model", "_silent_call", "_splitter")
+    __slots__ = ("_created_s", "_model", "_silent_call", "_splitter")
 
     def __init__(self, model: str, created_s: int, include_usage: bool) -> None:
         super().__init__(VENDOR, middle.Head("", model, created_s), include_usage)
@@ -89,17 +89,6 @@ class Reader(middle.Stream):
         self._splitter = sse.Splitter()
         self._silent_call = False
         """Whether a call has begun and no arguments of it have come."""
-        self._handlers: dict[Any, Callable[[Mapping[str, Any]], list[bytes]]] = {
-            "message-start": self._begin,
-            "content-start": self._content_goes_on,
-            "content-delta": self._content_goes_on,
-            "tool-plan-delta": self._plan_goes_on,
-            "tool-call-start": self._call_starts,
-            "tool-call-delta": self._call_delta,
-            "tool-call-end": self._call_ends,
-            "citation-start": self._cites,
-            "message-end": self._message_ends,
-        }
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The events that are whole now."""
@@ -112,8 +101,8 @@ class Reader(middle.Stream):
                 if "type" not in said:
                     # How Cohere says that it gave up: an error's body in the place of an event.
                     return [*out, *self._failed(500, str(said["message"]))]
-                handle = self._handlers.get(said["type"])
-                out += handle(said) if handle is not None else []
+                read = _EVENTS.get(said["type"])
+                out += read(self, said) if read is not None else []
                 if self.complete or self.failure is not None:
                     break
         except (sse.NotEvents, orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, IndexError):
@@ -167,3 +156,16 @@ class Reader(middle.Stream):
         if reason in BROKEN or delta.get("error"):
             return self._failed(BROKEN.get(reason, 500), str(delta.get("error") or f"it did not finish ({reason})"))
         return [self._head.chunk({}, FINISH.get(reason, "stop")), *self._done()]
+
+
+_EVENTS: dict[Any, Callable[[Reader, Mapping[str, Any]], list[bytes]]] = {
+    "message-start": Reader._begin,
+    "content-start": Reader._content_goes_on,
+    "content-delta": Reader._content_goes_on,
+    "tool-plan-delta": Reader._plan_goes_on,
+    "tool-call-start": Reader._call_starts,
+    "tool-call-delta": Reader._call_delta,
+    "tool-call-end": Reader._call_ends,
+    "citation-start": Reader._cites,
+    "message-end": Reader._message_ends,
+}
