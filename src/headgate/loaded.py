@@ -55,6 +55,7 @@ def _load(settings: Settings, counted: Metrics, stop: _Stop) -> None:
     from headgate.notices import Announcer
     from headgate.store import served_entity_history
     from headgate.store.database import Database
+    from headgate.store.turns import Turn
     from headgate.warehouse import loading, prices
     from headgate.warehouse.spool.segments import Inbox
     from headgate.warehouse.tables import delta, places, rows
@@ -76,13 +77,17 @@ def _load(settings: Settings, counted: Metrics, stop: _Stop) -> None:
             entities=served_entity_history.reader(database),
         )
     )
-    upkeep = Upkeep(tables, names(settings, where), clock, counted)
+    turn = Turn(database, clock, bootstrap.own_house(settings).id)
+    there = names(settings, where)
+    # Below data_dir they are this house's own.
+    upkeep = Upkeep(tables, there if where.local else lambda: turn.of(there()), clock, counted)
     loader.start()
     upkeep.start()
     while not stop.within(LOOK_S):
         counted.flush()
     upkeep.stop()
     loader.stop()
+    turn.end()
     database.close()
     counted.flush()
 
