@@ -56,7 +56,7 @@ class Attempt:
     served_entity_id: str
     served_entity_name: str
     status: int
-    """HTTP status; 0 when none came (no connection, timeout)."""
+    """HTTP status; 0 when none came (no connection, timeout), 499 when nobody waited for it any more."""
     duration_ms: int = 0
     error: str = ""
 

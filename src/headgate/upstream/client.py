@@ -17,7 +17,7 @@ from headgate.upstream.answer import Answer
 from headgate.upstream.bulkhead import Bounds, Bulkhead, Gauges
 from headgate.upstream.connection import Connection
 from headgate.upstream.dialling import Dialler
-from headgate.upstream.port import Lane, Sending, Upstream, UpstreamFailed
+from headgate.upstream.port import Abandoned, Lane, Sending, Upstream, UpstreamFailed
 from headgate.upstream.targets import Origin, Target, header_lines, target_of
 
 SWEEP_S = 5.0
@@ -46,6 +46,7 @@ class Client:
 
     async def send(self, sending: Sending, lane: Lane) -> Answer:
         deadline_s = self._loop.time() + lane.patience.total_s
+        answer: Answer | None = None
         bulkhead = self._lanes.get(lane.name) or self._new_lane(lane.name)
         try:
             target = self._targets.get((sending.url, lane.metadata_service)) or self._new_target(sending.url, lane)
@@ -66,6 +67,10 @@ class Client:
         except UpstreamFailed as failed:
             self._failed(lane.name, failed.kind)
             raise
+        except asyncio.CancelledError:
+            if answer is None:
+                raise
+            raise Abandoned from None
 
     async def close(self) -> None:
         if self._sweeping is not None:

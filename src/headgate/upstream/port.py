@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,6 +27,10 @@ class UpstreamFailed(Exception):
         super().__init__(message)
         self.kind = kind
         self.message = message
+
+
+class Abandoned(asyncio.CancelledError):
+    """Cancelled once the request was on its way: the vendor may have worked on it. Other cancellations say that it has not seen it."""
 
 
 class Sending(Protocol):
@@ -98,7 +103,7 @@ class Upstream(Protocol):
     """One per server process."""
 
     async def send(self, sending: Sending, lane: Lane) -> Response:
-        """The answer once its head is there, whatever its status; redirects are not followed. Raises UpstreamFailed."""
+        """The answer once its head is there, whatever its status; redirects are not followed. Raises UpstreamFailed, Abandoned."""
         ...
 
     async def close(self) -> None:

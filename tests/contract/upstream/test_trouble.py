@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Awaitable
 
 import pytest
 from tests.contract.upstream.conftest import Run
@@ -218,12 +219,19 @@ def test_whoever_leaves_ends_the_connection_and_frees_its_place(run: Run, client
 
 
 def test_whoever_leaves_while_connecting_frees_its_place(run: Run, clients: Clients) -> None:
+    async def left(work: Awaitable[object]) -> type[BaseException]:
+        try:
+            await work
+        except asyncio.CancelledError as cancelled:
+            return type(cancelled)
+        raise AssertionError("it was not cancelled")
+
     async def main() -> None:
         async with RawVendor(then_silent()) as vendor, clients.opened() as client:
-            asking = asyncio.ensure_future(body_of(client, vendor.url.replace("http:", "https:")))
+            asking = asyncio.ensure_future(left(body_of(client, vendor.url.replace("http:", "https:"))))
             await until(lambda: vendor.connections)
             asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            assert await asking is asyncio.CancelledError, "not Abandoned: nobody has seen the request"
             await until(lambda: vendor.left)
             assert clients.number(metrics.UPSTREAM_CONNECTIONS, "openai", "in_use") == 0
 

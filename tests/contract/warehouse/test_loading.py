@@ -125,7 +125,14 @@ def test_what_a_client_got_before_it_left_is_counted(
     assert usage["tokens_estimated"] is (tokens[0] is not None)
 
 
-@pytest.mark.parametrize(("attempts", "tokens"), [((Attempt("s0", "gpt", 0, 5),), (1, 0)), ((), (None, None))])
+@pytest.mark.parametrize(
+    ("attempts", "tokens"),
+    [
+        ((Attempt("s0", "gpt", 499, 5),), (1, 0)),
+        ((Attempt("s0", "gpt", 0, 5),), (None, None)),  # it was still being connected to
+        ((), (None, None)),
+    ],
+)
 def test_what_a_vendor_was_asked_before_its_client_left_is_counted(
     house: House, attempts: tuple[Attempt, ...], tokens: tuple[int | None, ...]
 ) -> None:
@@ -133,7 +140,7 @@ def test_what_a_vendor_was_asked_before_its_client_left_is_counted(
     house.load()
     (usage,) = house.usage()
     assert (usage["input_token_count"], usage["output_token_count"]) == tokens
-    assert usage["tokens_estimated"] is bool(attempts)
+    assert usage["tokens_estimated"] is (tokens[0] is not None)
 
 
 def test_requests_that_were_refused_are_rows_too(house: House) -> None:

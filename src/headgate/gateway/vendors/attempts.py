@@ -28,7 +28,7 @@ from headgate.gateway.vendors.vendor import Opened, Vendor
 from headgate.providers.port import BadAnswer, Credential
 from headgate.telemetry import metrics
 from headgate.telemetry.counting import Metrics
-from headgate.upstream.port import Response, Upstream, UpstreamFailed
+from headgate.upstream.port import Abandoned, Response, Upstream, UpstreamFailed
 
 _LONGEST_REFUSAL = 64 * 1024
 REFUSAL_S = 5.0
@@ -83,8 +83,8 @@ class VendorAttempts:
         except Failed as failed:
             self._failed(trying, failed)
             raise
-        except asyncio.CancelledError:
-            self._failed(trying, judging.given_up())
+        except asyncio.CancelledError as left:
+            self._failed(trying, judging.given_up(isinstance(left, Abandoned)))
             raise
         except BaseException:
             vendor.breaker.given_up(trying.probes)
@@ -140,6 +140,9 @@ class VendorAttempts:
             if speech.streams:
                 return await self._streamed(trying, speech, credential, (response, sent_s))
             return await self._whole(trying, speech, response)
+        except asyncio.CancelledError:
+            response.close()
+            raise Abandoned from None
         except BaseException:
             response.close()
             raise

@@ -81,9 +81,9 @@ def keyless(error: errors.HeadgateError, outcome: str = NO_KEY) -> Failed:
     return Failed(VendorFailure(error.http_status, error.message, None, True), 0, outcome, error)
 
 
-def given_up() -> Failed:
-    """The client left, or guardrails refused the request meanwhile."""
-    return Failed(VendorFailure(499, "Nobody waited for its answer any more."), 0, GIVEN_UP)
+def given_up(asked: bool) -> Failed:
+    """The client left, or guardrails refused the request meanwhile. `asked`: the vendor had it already, which may cost something."""
+    return Failed(VendorFailure(499, "Nobody waited for its answer any more."), 499 if asked else 0, GIVEN_UP)
 
 
 def note_unable(call: Call, entity: EntityRoute, error: errors.HeadgateError) -> None:

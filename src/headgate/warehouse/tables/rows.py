@@ -202,7 +202,7 @@ def _was_answered(record: RequestRecord) -> bool:
 
 def _was_left(record: RequestRecord) -> bool:
     """Whether a vendor was still at work when its client left: it had been sent what was typed."""
-    return record.status == _LEFT and bool(record.attempts) and not record.attempts[-1].status
+    return record.status == _LEFT and bool(record.attempts) and record.attempts[-1].status == _LEFT
 
 
 def _used(record: RequestRecord, typed: tuple[int | None, int | None], answer: bytes) -> tuple[Usage | None, bool]:

@@ -120,7 +120,7 @@ def test_a_client_that_leaves_before_the_answer_ends_the_vendors_work(run: Run, 
                 await until(lambda: script.busy == 1)
                 client.leave()
                 await until(lambda: script.busy == 0 and out.call.status == 499)
-                assert out.attempts() == [("first", 0)]
+                assert out.attempts() == [("first", 499)]
             assert (script.left, out.heard("second")) == (3, 0)
 
     run(main())
