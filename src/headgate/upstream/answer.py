@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 _TOO_LONG = "The provider's answer is too long."
 HELD_BYTES = 256 * 1024
 """Of a stream whose reader is slow; then no more is read from its connection."""
+MOST_PIECES = 1024
+"""So many pieces of a whole answer become one: a piece of a byte takes forty."""
 
 
 class Answer:
     """`port.Response`. Ends itself, and frees its connection, once it is complete, failed, or closed."""
 
     __slots__ = (
-        "_began", "_connection", "_counted", "_deadline_s", "_error", "_held", "_loop", "_most_bytes", "_patience", "_paused", "_pieces", "_sent_s",
+        "_began", "_connection", "_counted", "_deadline_s", "_error", "_held", "_joined", "_loop", "_most_bytes", "_patience", "_paused", "_pieces", "_sent_s",
         "_size", "_timer", "_waiter", "_whole", "complete", "headed", "headers", "heard_s", "status",
     )  # fmt: skip
 
@@ -38,6 +40,8 @@ class Answer:
         self._patience = patience
         self._deadline_s = deadline_s
         self._pieces: list[bytes] = []
+        self._joined = 0
+        """So many of the pieces are long ones."""
         self._held = 0
         self._size = 0
         self._whole = False
@@ -96,6 +100,9 @@ class Answer:
         self._pieces.append(piece)
         self._held += len(piece)
         if self._whole:
+            if len(self._pieces) >= self._joined + MOST_PIECES:
+                self._pieces[self._joined :] = [b"".join(self._pieces[self._joined :])]
+                self._joined += 1
             if self._held > self._most_bytes:
                 self._wake()
             return
@@ -140,7 +147,7 @@ class Answer:
         pieces = self._pieces
         taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
-        self._held = 0
+        self._held = self._joined = 0
         return taken
 
     def _resume(self) -> None:

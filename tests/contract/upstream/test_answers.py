@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import zlib
 
@@ -22,10 +23,12 @@ from tests.contract.upstream.raw_vendor import (
     head,
     post,
     saying,
+    until,
     whole,
 )
 
 from headgate.telemetry import metrics
+from headgate.upstream.answer import MOST_PIECES
 from headgate.upstream.port import FORBIDDEN, GARBAGE, LOST
 
 
@@ -233,8 +236,6 @@ def test_garbage_is_named_so(run: Run, clients: Clients, written: bytes) -> None
 
 
 def test_what_was_not_asked_for_ends_an_idle_connection(run: Run, clients: Clients) -> None:
-    import asyncio
-
     writers: list[Writer] = []
 
     async def answer(heard: Heard, writer: Writer) -> None:
@@ -287,5 +288,28 @@ def test_a_truncated_answer_is_no_answer(run: Run, clients: Clients) -> None:
     async def main() -> None:
         async with RawVendor(answer) as vendor, clients.opened() as client:
             assert (await failure_of(body_of(client, vendor.url))).kind == LOST
+
+    run(main())
+
+
+def test_a_whole_answer_in_many_small_pieces_is_put_together(run: Run, clients: Clients) -> None:
+    """A piece takes more memory than its bytes: they are joined on the way."""
+    body = bytes(number % 251 for number in range(5 * MOST_PIECES + 7))
+
+    async def main() -> None:
+        listening = asyncio.Event()
+
+        async def answer(heard: Heard, writer: Writer) -> None:
+            writer.write(CHUNKED)
+            await listening.wait()
+            writer.write(framed(*(body[at : at + 1] for at in range(len(body)))) + END)
+
+        async with RawVendor(answer) as vendor, clients.opened() as client:
+            response = await client.send(post(vendor.url), LANE)
+            response._whole = True  # as `body` says, which would take them at once
+            listening.set()
+            await until(lambda: response.complete)
+            assert len(response._pieces) < 2 * MOST_PIECES
+            assert await response.body() == body
 
     run(main())
