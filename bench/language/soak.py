@@ -27,6 +27,8 @@ from headgate.upstream.port import Lane, Patience, Upstream, UpstreamFailed
 
 CLIENTS, PAUSE_S = 48, 0.25
 SAMPLE_S = 5.0
+KINDS = {"serve": "supervisor"} | {name: name for name in ("server", "control", "agent", "warehouse", "tracking")}
+"""Words of command lines."""
 GROWTH = 0.05
 """Of the last quarter's mean over the second quarter's, so much is called flat: the first is warming up."""
 
@@ -120,7 +122,7 @@ def resident_mb(pids: list[int]) -> dict[str, float]:
         except (OSError, ValueError):
             continue
         words = command_line(pid).split()
-        kind = next((word for word in words if word in ("server", "control", "agent", "warehouse")), "others")
+        kind = next((KINDS[word] for word in words if word in KINDS), "others")
         found[kind] = found.get(kind, 0.0) + pages * 4096 / 1024**2
     return found
 
@@ -129,15 +131,16 @@ def tell(minutes: float, samples: list[tuple[float, dict[str, float]]], counts: 
     """Prints and writes it."""
     flat = True
     lines = [
-        "| process | MB at the start | second quarter, mean | last quarter, mean | most |",
-        "| --- |" + " ---: |" * 4,
+        "| process | MB at the start | mean of each quarter | most |",
+        "| --- | ---: | --- | ---: |",
     ]
     for kind in sorted({kind for _, seen in samples for kind in seen}):
         series = [seen.get(kind, 0.0) for _, seen in samples]
         quarter = max(1, len(series) // 4)
-        second, last = _mean(series[quarter : 2 * quarter]), _mean(series[-quarter:])
-        flat = flat and last <= second * (1 + GROWTH)
-        lines.append(f"| {kind} | {series[0]:.0f} | {second:.0f} | {last:.0f} | {max(series):.0f} |")
+        means = [_mean(series[n * quarter : (n + 1) * quarter if n < 3 else None]) for n in range(4)]
+        flat = flat and means[3] <= means[1] * (1 + GROWTH)
+        told = ", ".join(f"{mean:.1f}" for mean in means)
+        lines.append(f"| {kind} | {series[0]:.1f} | {told} | {max(series):.1f} |")
     text = "\n".join([*lines, "", f"{minutes:g} minutes, {counts}: {'PASS, flat' if flat else 'MISSED, it grows'}"])
     RESULTS.mkdir(exist_ok=True)
     stem = f"soak-{time.strftime('%Y%m%d-%H%M%S')}"
