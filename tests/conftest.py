@@ -1,4 +1,4 @@
-"""What holds for every test: a limit on its time and, in CI, no skipping of what CI could have installed."""
+"""What holds for every test: a limit on its time and, in CI, no skipping of what CI could have installed and no new examples."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.fakes import mounts, pythons
 
 OPTIONAL = (pythons.ABSENT, mounts.REFUSED)
 """Reasons for which a test may be skipped even in CI, by their beginnings: what CI cannot install, or is not let do."""
 
-LONG_S = 600
+# Machines are slow. In CI, where nobody looks for new bugs, examples are the same each time, as in Hypothesis' own profile for it.
+settings.register_profile("anywhere", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("anywhere"), derandomize=True, database=None, print_blob=True)
+settings.load_profile("ci" if os.environ.get("HEADGATE_CI") else "anywhere")
+
+LONG_S = 1200
 """Limit of tests that build environments or start houses; `timeout` in pyproject.toml is that of all others."""
 
 

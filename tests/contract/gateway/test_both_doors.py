@@ -74,7 +74,7 @@ ASKED = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(asked=ASKED, cuts=st.lists(st.integers(1, 400), max_size=12))
 def test_both_doors_give_the_same_answers_however_the_bytes_come(
     tmp_path_factory: pytest.TempPathFactory, asked: list[bytes], cuts: list[int]

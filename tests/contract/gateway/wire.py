@@ -17,11 +17,17 @@ PATH = "/serving-endpoints/churn/invocations"
 class Answers:
     """Answers read from what was written, one after the other."""
 
-    def __init__(self, written: bytes) -> None:
+    def __init__(self) -> None:
         self.all: list[tuple[int, dict[str, str], bytes]] = []
         self._parser = httptools.HttpResponseParser(self)
+        self._read = 0
         self.on_message_begin()
-        self._parser.feed_data(written)
+
+    def read(self, written: bytearray) -> None:
+        """Goes on where it was."""
+        new = bytes(written[self._read :])
+        self._read += len(new)
+        self._parser.feed_data(new)
 
     def on_message_begin(self) -> None:
         self._headers: dict[str, str] = {}
@@ -42,13 +48,15 @@ class Wire:
 
     def __init__(self, bench: Bench, make: Callable[..., Any] | None = None) -> None:
         self.protocol, self.transport = connect(make or bench.http, bench.gateway.routes)
+        self._answers = Answers()
 
     def send(self, data: bytes) -> None:
         self.transport.feed(data)
 
     @property
     def answers(self) -> list[tuple[int, dict[str, str], bytes]]:
-        return Answers(bytes(self.transport.written)).all
+        self._answers.read(self.transport.written)
+        return self._answers.all
 
     @property
     def bodies(self) -> list[bytes]:

@@ -148,7 +148,7 @@ def _whole_stream(row: Row) -> bytes:
 
 
 @every_row
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(cuts=st.lists(st.integers(min_value=0, max_value=10_000), max_size=30))
 def test_chunk_boundaries_do_not_matter(row: Row, cuts: list[int]):
     whole = _whole_stream(row)
@@ -165,7 +165,7 @@ def _comparable(found: list[bytes]) -> list[bytes]:
 
 
 @every_row
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_stream_that_ends_early_is_an_error_and_never_done(row: Row, data: st.DataObject):
     whole = _whole_stream(row)
@@ -200,7 +200,7 @@ def test_first_content_is_told_when_a_client_could_show_something(row: Row):
 
 
 @every_row
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(noise=st.one_of(st.binary(max_size=300), st.lists(st.binary(max_size=40)).map(lambda lines: b"".join(b"data: " + line + b"\n\n" for line in lines)),
                        st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["choices", "delta", "usage", "error", "message", "type", "content", "data", "index"]), inner), max_leaves=8)
                        .map(lambda value: b"data: " + orjson.dumps(value, default=str, option=orjson.OPT_PASSTHROUGH_DATACLASS) + b"\n\n" if _fits(value) else b"")))  # fmt: skip

@@ -69,7 +69,7 @@ OTHER = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["type", "text", "name", "url", "function", "content", "x"]), inner, max_size=3),
     max_leaves=4,
 )  # fmt: skip
-often = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+often = settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 TRANSLATED = [row for row in rows() if not row.provider.capabilities.unknown]
 
 

@@ -190,7 +190,7 @@ def test_of_many_rivals_moving_one_location_none_fails(storage: Storage) -> None
     for rival in rivals:
         rival.start()
     for rival in rivals:
-        rival.join(10)
+        rival.join()
     assert failures == []
     assert content(storage, "to", "file") == b"x"
 
