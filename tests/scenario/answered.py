@@ -49,7 +49,7 @@ class AnsweredLoad:
     def more(self, count: int) -> None:
         """Waits for so many more of them."""
         least = self.count + count
-        until(lambda: self.count >= least, f"{count} more answers", 120)
+        until(lambda: self.count >= least, f"{count} more answers", 300)
 
     def _run(self, number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)

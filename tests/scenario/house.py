@@ -262,6 +262,21 @@ def entity(model: str, version: str = "1", **more: Any) -> dict[str, Any]:
     }
 
 
+def files(*roots: Path) -> Iterator[Path]:
+    """These files, and all below these folders, while others come and go."""
+    for root in roots:
+        below = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)
+        yield from (path for path in ([root] if root.is_file() else below) if path.is_file())
+
+
+def content(path: Path) -> bytes:
+    """Empty when it is gone: what a house writes is renamed when it is whole, or deleted."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 def descendants(pid: int) -> list[int]:
     """All processes below one, also those of dead parents that fell to it."""
     found = []

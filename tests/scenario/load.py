@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tests.scenario.house import TOKEN
+from tests.scenario.house import TOKEN, until
 
 
 class SteadyLoad:
@@ -38,6 +38,7 @@ class SteadyLoad:
         self._connections = connections
         self._stopping = False
         self.answered = 0
+        self._answered_to = [0] * connections
         self.failures: list[str] = []
         """Answers that were not 200 or not what `check` wants."""
         self.cut = 0
@@ -57,16 +58,25 @@ class SteadyLoad:
         self._thread.join(120)
         assert not self._thread.is_alive(), "the load did not end"
 
-    def reach(self, total: int, timeout_s: float = 300.0) -> None:
-        """Blocks until that many requests have been answered since the start."""
-        deadline = time.monotonic() + timeout_s
+    def reach(self, total: int, timeout_s: float = 120.0) -> None:
+        """Blocks until that many requests have been answered since the start. Fails when there is no answer for that long."""
+        seen, deadline = -1, 0.0
         while self.answered < total:
+            if self.answered > seen:
+                seen, deadline = self.answered, time.monotonic() + timeout_s
             assert time.monotonic() < deadline, f"only {self.answered} of {total} answered; {self}"
             time.sleep(0.01)
 
     def more(self, count: int) -> None:
         """Blocks until `count` more were answered."""
         self.reach(self.answered + count)
+
+    def everybody(self) -> None:
+        """Blocks until each client was answered what it asks now."""
+        before = list(self._answered_to)
+        until(
+            lambda: all(now > then for now, then in zip(self._answered_to, before, strict=True)), f"all go on; {self}"
+        )
 
     def __repr__(self) -> str:
         return (
@@ -75,9 +85,9 @@ class SteadyLoad:
         )
 
     async def _main(self) -> None:
-        await asyncio.gather(*(self._client() for _ in range(self._connections)))
+        await asyncio.gather(*(self._client(number) for number in range(self._connections)))
 
-    async def _client(self) -> None:
+    async def _client(self, number: int) -> None:
         while not self._stopping:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -87,7 +97,7 @@ class SteadyLoad:
                 continue
             try:
                 while not self._stopping:
-                    await self._one(reader, writer)
+                    await self._one(number, reader, writer)
                     if self._pause_s:
                         await asyncio.sleep(self._pause_s)
             except (OSError, asyncio.IncompleteReadError) as error:
@@ -98,7 +108,7 @@ class SteadyLoad:
             finally:
                 writer.close()
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _one(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if reader.at_eof():
             raise _Idle
         began = time.monotonic()
@@ -109,6 +119,7 @@ class SteadyLoad:
         body = await reader.readexactly(int(headers["content-length"]))
         self.slowest_s = max(self.slowest_s, time.monotonic() - began)
         self.answered += 1
+        self._answered_to[number] += 1
         self.entities[headers.get("served-model-name", "?")] += 1
         status = lines[0].split()[1]
         if status != "200" or not self._check(json.loads(body)):

@@ -154,7 +154,7 @@ def test_limits_of_waiting_and_of_time(tmp_path_factory: pytest.TempPathFactory)
         "HEADGATE_WORKERS": "1",
         "HEADGATE_ENVIRONMENTS_MODE": "local",
         "HEADGATE_LIMITS_QUEUE_PER_ENTITY": "1",
-        "HEADGATE_LIMITS_EXECUTION_S": "3",
+        "HEADGATE_LIMITS_EXECUTION_S": "8",
         "HEADGATE_LIMITS_WAKE_DEADLINE_S": "2",
     }
     with House(tmp_path_factory.mktemp("narrow") / "data", **settings) as house:
@@ -170,9 +170,18 @@ NARROW = "/serving-endpoints/narrow/invocations"
 def is_busy(house: House) -> None:
     """More requests than may wait are told to come back."""
     house.create("narrow", entity("behaving", min_provisioned_concurrency=1, max_provisioned_concurrency=1))
-    body = {"dataframe_records": [{"do": "sleep 1"}]}
+    under_way = house.data_dir.parent / "under-way"
+    body = {"dataframe_records": [{"do": f"wait {under_way}"}]}
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: house.request("POST", NARROW, body), range(8)))
+        asked = [pool.submit(house.request, "POST", NARROW, body) for _ in range(8)]
+        until(lambda: any(one.done() and one.result().status == 429 for one in asked), "somebody is refused")
+
+        def all_are_done() -> bool:
+            under_way.unlink(missing_ok=True)
+            return all(one.done() for one in asked)
+
+        until(all_are_done, "all others are served, one after the other")
+        answers = [one.result() for one in asked]
     refused = [answer for answer in answers if answer.status == 429]
     assert refused and len(refused) < 8 and {a.status for a in answers} == {200, 429}
     for answer in refused:
@@ -195,6 +204,10 @@ def does_not_wake(house: House) -> None:
     marker = house.data_dir.parent / "marker"
     house.create("asleep", entity("once", scale_to_zero_enabled=True, environment_vars={"MARKER": str(marker)}))
     until(lambda: not house.replica_pids_of("asleep"), "it sleeps")
-    is_error(
-        house.request("POST", "/serving-endpoints/asleep/invocations", ROW), 504, "DEADLINE_EXCEEDED", "too much for me"
-    )
+
+    def told() -> Answer | None:
+        """A process that needs longer than the deadline to fail has said nothing yet."""
+        answer = house.request("POST", "/serving-endpoints/asleep/invocations", ROW)
+        return answer if "too much for me" in answer.body.decode() else None
+
+    is_error(until(told, "it is told why"), 504, "DEADLINE_EXCEEDED", "too much for me")

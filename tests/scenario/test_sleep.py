@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.scenario.house import House, entity, until
+from tests.scenario.load import SteadyLoad
 
 pytestmark = pytest.mark.scenario
 BODY = {"dataframe_split": {"columns": ["a", "b", "c"], "data": [[1.0, 0.0, 0.0]]}}
@@ -21,7 +22,9 @@ def test_an_idle_endpoint_sleeps_stays_ready_and_wakes_for_a_request(house: Hous
     until(lambda: asleep(house, "drowsy"), "it sleeps")
     until(lambda: not house.replica_pids_of("drowsy"), "its processes ended")
     assert house.predict("drowsy", BODY).json == {"predictions": ["one"]}
-    assert not asleep(house, "drowsy")
+    with SteadyLoad(house.port, "drowsy", BODY, connections=1, pause_s=0.02) as load:
+        until(lambda: not asleep(house, "drowsy"), "it is told to be awake while it is asked")
+    assert load.failures == [], load
     until(lambda: asleep(house, "drowsy"), "it sleeps again")
     house.delete("drowsy")
 

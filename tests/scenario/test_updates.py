@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.scenario.house import House, entity, until
+from tests.scenario.house import House, entity, standstill, until
 from tests.scenario.load import SteadyLoad
 
 pytestmark = pytest.mark.scenario
@@ -73,10 +73,11 @@ def test_a_pure_traffic_change_starts_no_process(house: House) -> None:
 
 
 def test_an_update_during_an_update_is_refused_and_a_delete_during_a_create_cleans_up(house: House) -> None:
-    house.api("POST", "", {"name": "busy", "config": {"served_entities": [entity("versioned")]}})
-    refused = house.request(
-        "PUT", "/api/2.0/serving-endpoints/busy/config", {"served_entities": [entity("versioned", "2")]}
-    )
+    with standstill(*house.pids("control")):
+        house.api("POST", "", {"name": "busy", "config": {"served_entities": [entity("versioned")]}})
+        refused = house.request(
+            "PUT", "/api/2.0/serving-endpoints/busy/config", {"served_entities": [entity("versioned", "2")]}
+        )
     assert (refused.status, refused.json["error_code"]) == (409, "RESOURCE_CONFLICT")
     house.delete("busy")
     assert house.request("GET", "/api/2.0/serving-endpoints/busy").status == 404

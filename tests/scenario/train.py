@@ -114,7 +114,7 @@ class Streaming(PythonModel):
 
 
 class Behaving(PythonModel):
-    """Does what column `do` says: answer, sleep N, exit, abort, raise, print, environment, digest, leak."""
+    """Does what column `do` says: answer, sleep N, wait PATH, exit, abort, raise, print, environment, digest, leak."""
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> list[str]:
         import hashlib
@@ -124,6 +124,10 @@ class Behaving(PythonModel):
         verb, _, argument = str(model_input["do"].iloc[0]).partition(" ")
         if verb == "sleep":
             threading.Event().wait(float(argument))
+        elif verb == "wait":  # says at PATH that it was begun, goes on once that is gone
+            with open(argument, "w"):
+                while os.path.exists(argument):
+                    threading.Event().wait(0.02)
         elif verb == "exit":
             os._exit(7)
         elif verb == "raise":
