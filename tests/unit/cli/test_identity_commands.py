@@ -10,15 +10,18 @@ import pytest
 from tests.fakes.api_house import TOKEN, ApiHouse
 from tests.unit.cli.conftest import Run
 
-ADMINISTRATOR = "0" * 64
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiHouse]:
+    made = ApiHouse(tmp_path_factory.mktemp("api"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    house = ApiHouse(tmp_path_factory.mktemp("api"))
+def url(house: ApiHouse) -> Iterator[str]:
     with house.serving() as served:
         yield served
-    house.close()
 
 
 @pytest.fixture
@@ -86,15 +89,17 @@ def test_a_service_principal_is_found_by_any_of_its_names_unless_two_have_it(jso
     assert "nightshift" not in run("service-principals", "list", "-o", "text").out
 
 
-def test_tokens_are_created_listed_and_revoked_and_the_value_is_shown_once(json_of: Any, run: Run) -> None:
+def test_tokens_are_created_listed_and_revoked_and_the_value_is_shown_once(
+    json_of: Any, run: Run, house: ApiHouse
+) -> None:
     made = run("tokens", "create", "--comment", "laptop", "-o", "text")
     value, token_id = made.out.strip(), made.err.split("Its id is ")[1].split(";")[0]
     assert value.startswith("hgt_")
     listed = run("tokens", "list", "-o", "text").out
     assert token_id in listed and "laptop" in listed and value not in listed
-    assert {one["token_id"] for one in json_of("tokens", "list", "--all")} >= {token_id, ADMINISTRATOR}
+    assert {one["token_id"] for one in json_of("tokens", "list", "--all")} >= {token_id, house.admin_token_id}
     assert "OWNER_ID" in run("tokens", "list", "--all", "-o", "text").out
     assert run("users", "list", "--token", value).code == 0
     assert run("tokens", "revoke", token_id).code == 0
     assert run("users", "list", "--token", value).code == 1
-    assert "set at every start" in run("tokens", "revoke", ADMINISTRATOR).err
+    assert "set at every start" in run("tokens", "revoke", house.admin_token_id).err
