@@ -11,6 +11,7 @@ import pytest
 from tests.scenario.house import ROOT, TOKEN, Answer, clean_environment, entity, until
 from tests.scenario.language_house import LanguageHouse, language_house
 
+pytestmark = pytest.mark.scenario
 SETTINGS = {
     "HEADGATE_WORKERS": "1",
     "HEADGATE_ENVIRONMENTS_MODE": "local",

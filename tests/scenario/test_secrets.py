@@ -28,6 +28,7 @@ from headgate.access.sealing import Keyring, Sealer
 from headgate.store import leases, sealed_columns
 from headgate.store.database import Database
 
+pytestmark = pytest.mark.scenario
 SECRETS = "/api/2.0/secrets"
 KEY = chance.token_bytes(32)
 VALUE = "canary-one-" + chance.token_hex(12)

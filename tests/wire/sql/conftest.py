@@ -36,7 +36,7 @@ from headgate.warehouse.tables.places import Places
 
 STATEMENTS = "/api/2.0/sql/statements"
 CHURN, EMPTY = "c" * 32, "e" * 32
-SETTINGS = WarehouseSettings(query_processes=2, commit_s=0.05)
+SETTINGS = WarehouseSettings(query_processes=2, query_s=600.0, commit_s=0.05)
 
 
 @dataclass
@@ -61,6 +61,8 @@ class Server:
         """The answer to a statement that is let in."""
         status, body = self.ask("POST", STATEMENTS, {"statement": statement, "wait_timeout": "50s", **more}, token)
         assert status == 200, body
+        while "wait_timeout" not in more and body["status"]["state"] in ("PENDING", "RUNNING"):
+            body = self.state(body["statement_id"], token)
         return body
 
     def rows(self, statement: str, token: str = TOKEN, **more: Any) -> list[list[str | None]]:

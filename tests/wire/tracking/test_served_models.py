@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.scenario.house import House, entity, until
+from tests.scenario.house import House, content, entity, files, until
 from tests.wire.tracking.test_mlflow_clients import run
 
 pytestmark = [pytest.mark.wire, pytest.mark.scenario]
@@ -88,7 +88,7 @@ def test_predictions_go_on_while_tracking_says_nothing(tracked: House, experimen
         assert [predict(tracked, number) for number in (5, 6)] == [[10.0], [12.0]]
     finally:
         os.kill(pid, signal.SIGCONT)
-    until(lambda: len(traces(tracked, experiments["experiment"])) == known + 2, "the traces arrive afterwards")
+    until(lambda: len(traces(tracked, experiments["experiment"])) >= known + 2, "the traces arrive afterwards")
 
 
 def test_predictions_go_on_while_tracking_is_away(tracked: House, experiments: dict[str, str]) -> None:
@@ -98,8 +98,8 @@ def test_predictions_go_on_while_tracking_is_away(tracked: House, experiments: d
 
 
 def test_nothing_the_house_keeps_or_writes_holds_the_credential(tracked: House, experiments: dict[str, str]) -> None:
-    kept = [path for path in tracked.data_dir.rglob("*") if path.is_file() and "environments" not in path.parts]
-    assert kept and [path for path in kept if b"hgtrace_" in path.read_bytes()] == []
+    kept = [path for path in files(tracked.data_dir) if "environments" not in path.parts]
+    assert kept and [path for path in kept if b"hgtrace_" in content(path)] == []
     assert b"hgtrace_" not in tracked.log.read_bytes()
     shown = json.dumps(tracked.api("GET", "/traced"))
     assert "hgtrace_" not in shown and "MLFLOW_TRACKING" not in shown
