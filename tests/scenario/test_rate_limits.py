@@ -21,6 +21,7 @@ from tests.scenario.language_house import LanguageHouse, language_house
 
 from headgate import settings as settings_module
 
+pytestmark = pytest.mark.scenario
 CLIENTS = 16
 HELLO = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9}).encode()
 PATIENT = {"HEADGATE_RATE_LIMITS_PATIENCE_S": "60"}
