@@ -162,9 +162,11 @@ def test_a_stranger_costs_the_same_steps_whether_there_is_one_or_not(
             # Once each for what is remembered of heads.
             for path in (PATH, NOWHERE, PATH, NOWHERE):
                 await _refused(bench, path)
-            # What still runs behind another request only adds: the shortest of several is the request's own.
-            hidden = [await _steps(bench, PATH) for _ in range(4)]
-            unknown = [await _steps(bench, NOWHERE) for _ in range(4)]
+            # What still runs behind another request only adds: the shortest of enough is the request's own.
+            hidden, unknown = [await _steps(bench, PATH)], [await _steps(bench, NOWHERE)]
+            while min(hidden, key=len) != min(unknown, key=len) and len(hidden) < 50:
+                hidden.append(await _steps(bench, PATH))
+                unknown.append(await _steps(bench, NOWHERE))
             assert min(hidden, key=len) == min(unknown, key=len)
 
     asyncio.run(live())
