@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 # uv does not know pip's configuration (mirrors, folders of wheels); this tells it.
 AS_PIP := $(BIN)/python tools/as_pip.py
 ARGS ?=
+# LANES='-n 2' shares the tests out between two processes; tests/conftest.py says how.
+LANES ?=
 CODE := src tests tools examples bench
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -54,11 +56,11 @@ fix: setup
 	$(BIN)/ruff format $(CODE)
 
 test: setup
-	$(AS_PIP) $(BIN)/python -m pytest $(ARGS)
+	$(AS_PIP) $(BIN)/python -m pytest $(LANES) $(ARGS)
 
 # As in CI: what is absent (PostgreSQL, …) fails instead of being skipped.
 test-all: setup
-	HEADGATE_CI=1 $(AS_PIP) $(BIN)/python -m pytest $(ARGS)
+	HEADGATE_CI=1 $(AS_PIP) $(BIN)/python -m pytest $(LANES) $(ARGS)
 
 # Against the peers, each in an environment of its own below ~/.cache/headgate-bench; needs wrk. docs/performance.md
 bench: $(VENV)/.usage

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.fakes import mounts, pythons
+from xdist.scheduler import LoadScopeScheduling
 
 OPTIONAL = (pythons.ABSENT, mounts.REFUSED)
 """Reasons for which a test may be skipped even in CI, by their beginnings: what CI cannot install, or is not let do."""
@@ -26,6 +29,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         slow = item.get_closest_marker("scenario") or item.get_closest_marker("wire")
         if slow and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(LONG_S))
+
+
+def pytest_collection_finish() -> None:
+    """What there is now stays until the end: the collector need not look through it again with every test."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
+    # Folders with houses have few tests and take long: by number they would come last.
+    config.option.loadscopereorder = False
+    return Lanes(config, log)
+
+
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]
+    """With `-n 2`: each process takes the next file, or the next folder where the tests of a folder share a running house."""
+
+    HOUSES = ("tests/docs/", "tests/scenario/", "tests/wire/")
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return file.rpartition("/")[0] if file.startswith(self.HOUSES) else file
 
 
 @pytest.hookimpl(wrapper=True)
