@@ -182,7 +182,7 @@ class Answer:
         now_s, patience = self._loop.time(), self._patience
         self._timer = None
         if now_s >= self._deadline_s:
-            self.fail(TIMEOUT, f"The provider did not finish within {patience.total_s:g} s.")
+            self.fail(TIMEOUT, patience.overdue())
             return
         if self._began:
             due_s = now_s + patience.idle_s if self._paused else self.heard_s + patience.idle_s

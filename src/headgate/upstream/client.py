@@ -17,7 +17,7 @@ from headgate.upstream.answer import Answer
 from headgate.upstream.bulkhead import Bounds, Bulkhead, Gauges
 from headgate.upstream.connection import Connection
 from headgate.upstream.dialling import Dialler
-from headgate.upstream.port import Abandoned, Lane, Sending, Upstream, UpstreamFailed
+from headgate.upstream.port import TIMEOUT, Abandoned, Lane, Sending, Upstream, UpstreamFailed
 from headgate.upstream.targets import Origin, Target, header_lines, target_of
 
 SWEEP_S = 5.0
@@ -95,8 +95,10 @@ class Client:
                 connection = await self._dialler.dial(origin, connect_s, lambda: Connection(origin, bulkhead.terms))
                 bulkhead.opened(connection)
             answer = connection.send(head, body, lane.patience, deadline_s)
-        except BaseException:
+        except BaseException as error:
             bulkhead.leave()
+            if isinstance(error, UpstreamFailed) and self._loop.time() >= deadline_s:
+                raise UpstreamFailed(TIMEOUT, lane.patience.overdue()) from None  # whatever it was doing then
             raise
         bulkhead.use(connection)
         return answer, connection

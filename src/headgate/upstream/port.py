@@ -58,6 +58,10 @@ class Patience:
     idle_s: float
     total_s: float
 
+    def overdue(self) -> str:
+        """What is said once `total_s` is over."""
+        return f"The provider did not finish within {self.total_s:g} s."
+
 
 @dataclass(frozen=True, slots=True)
 class Lane:

@@ -150,6 +150,8 @@ def test_a_vendor_that_takes_no_connection_is_given_up(run: Run, clients: Client
         async with RawVendor(then_silent()) as vendor, clients.opened() as client:
             failed = await failure_of(body_of(client, vendor.url.replace("http:", "https:"), patient(connect_s=0.2)))
             assert (failed.kind, failed.message) == (CONNECT, "The provider took no connection within 0.2 s.")
+            failed = await failure_of(body_of(client, vendor.url.replace("http:", "https:"), patient(total_s=0.2)))
+            assert (failed.kind, failed.message) == (TIMEOUT, "The provider did not finish within 0.2 s.")
             assert clients.number(metrics.UPSTREAM_CONNECTIONS, "openai", "in_use") == 0
 
     run(main())
