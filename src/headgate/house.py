@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 _BIND_DEADLINE_S = 5.0
 _STOP_MARGIN_S = 10.0
 _BACKLOG = 2048
-_CLOCKS_AGREE_MS = 1000
 _NOT_HANDED_ON = frozenset(
     {
         "HEADGATE_ADMIN_TOKEN",
@@ -212,11 +211,11 @@ def _prepare(settings: Settings) -> dict[str, object]:
 
 
 def _compare_clocks(database: Database) -> None:
-    from headgate.store.database import ahead_ms_within
+    from headgate.store.database import CLOCKS_AGREE_MS, ahead_ms_within
 
     with database.read() as connection:
         ahead_ms = ahead_ms_within(connection)
-    if abs(ahead_ms) > _CLOCKS_AGREE_MS:
+    if abs(ahead_ms) > CLOCKS_AGREE_MS:
         message = "this machine's clock differs from the database's by %.1f s: servers that share it take each other for dead; use NTP"
         logger.warning(message, abs(ahead_ms) / 1000)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from headgate.cli.checks import Finding, Verdict
 from headgate.settings import Settings
 
-CLOCKS_AGREE_MS = 1000
 _MOVED = "put the newest Headgate everywhere where this database is used"
 
 
@@ -17,6 +16,7 @@ def database(settings: Settings) -> Finding:
     import sqlalchemy as sa
 
     from headgate.store import schema
+    from headgate.store.database import CLOCKS_AGREE_MS
 
     url = settings.resolved().database_url
     try:

@@ -16,6 +16,9 @@ _START = 0x48656164
 """Names the lock of those who start."""
 _PATIENCE_S = 120
 
+CLOCKS_AGREE_MS = 1000
+"""Clocks of servers that share a database may differ by so much; beyond, they take each other for dead."""
+
 
 class Database:
     """An engine plus the change notices of what is written through it.
